@@ -1,0 +1,86 @@
+"""Room 5: what leaves, to whom. Data cuts and sealed extracts, seen from the blinded side."""
+
+from django.db import models
+from django.db.models import Q
+
+from dsmb.unblinded import models as unblinded_models  # noqa: F401  registers the tables
+from iwrs.audit import audited
+from iwrs.models import Study
+
+
+@audited
+class InterimNotice(models.Model):
+    """The planned number of events was reached. Overall only; never by arm."""
+
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="interim_notices")
+    look = models.PositiveSmallIntegerField()
+    planned_events = models.PositiveIntegerField()
+    events = models.PositiveIntegerField()
+    noticed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint("study", "look", name="one_notice_per_look")]
+
+    def __str__(self) -> str:
+        return f"{self.study_id} look {self.look}"
+
+
+@audited
+class DataCut(models.Model):
+    """The act of fixing a date: what happened up to it is analysed, what came later is not."""
+
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="data_cuts")
+    cut_on = models.DateField()
+    reason = models.TextField()
+    made_by = models.CharField(max_length=200)
+    made_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint("study", "cut_on", name="one_cut_per_date")]
+        ordering = ["-cut_on"]
+
+    def __str__(self) -> str:
+        return f"{self.cut_on}"
+
+
+@audited
+class Extract(models.Model):
+    """A sealed package for named recipients. The requester sees this row and nothing more."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        BUILDING = "building", "Building"
+        READY = "ready", "Ready"
+        FAILED = "failed", "Failed"
+        RELEASED = "released", "Released"
+
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="extracts")
+    cut = models.ForeignKey(DataCut, on_delete=models.PROTECT, related_name="extracts")
+    recipient = models.CharField(max_length=40)
+    reason = models.TextField()
+    requested_by = models.CharField(max_length=200)
+    requested_at = models.DateTimeField()
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.QUEUED)
+    size = models.PositiveIntegerField(null=True, blank=True)
+    sha256 = models.CharField(max_length=64, blank=True, help_text="Of the sealed file.")
+    sealed = models.BinaryField(null=True, blank=True, editable=False)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="finished_extract_is_whole",
+                condition=Q(
+                    status__in=["ready", "released"],
+                    size__isnull=False,
+                    sealed__isnull=False,
+                    finished_at__isnull=False,
+                )
+                | Q(status__in=["queued", "building", "failed"], sealed__isnull=True),
+            )
+        ]
+        indexes = [models.Index("id", condition=Q(status="queued"), name="extract_waiting")]
+        ordering = ["-requested_at"]
+
+    def __str__(self) -> str:
+        return f"Extract {self.pk} of {self.study_id}"

@@ -1,0 +1,158 @@
+"""Room 1: who is in the trial. Centres, the people at them, subjects and their eligibility."""
+
+from django.db import models
+from django.db.models import F, Q
+
+from iwrs.accounts.models import Role, User
+from iwrs.audit import audited
+from iwrs.models import Study
+
+
+@audited
+class Centre(models.Model):
+    """A hospital that enrols subjects. Two-digit country and two-digit centre make its number."""
+
+    class Status(models.TextChoices):
+        PLANNED = "planned", "Planned"
+        ACTIVE = "active", "Active"
+        SUSPENDED = "suspended", "Suspended"
+        CLOSED = "closed", "Closed"
+
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="centres")
+    number = models.CharField(max_length=4)
+    name = models.CharField(max_length=200)
+    country_code = models.CharField(max_length=2, help_text="ISO 3166-1 alpha-2")
+    country_name = models.CharField(max_length=80)
+    time_zone = models.CharField(max_length=50, help_text="IANA name, for example Europe/Paris")
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PLANNED)
+    ethics_approved_on = models.DateField(null=True, blank=True)
+    activated_at = models.DateTimeField(null=True, blank=True)
+    last_subject_sequence = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("study", "number", name="centre_number_once"),
+            models.CheckConstraint(
+                name="active_centre_has_approval",
+                condition=~Q(status="active")
+                | Q(ethics_approved_on__isnull=False, activated_at__isnull=False),
+            ),
+        ]
+        ordering = ["number"]
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.name}"
+
+
+@audited
+class CentreRole(models.Model):
+    """A role that a person holds at one centre."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="centre_roles")
+    centre = models.ForeignKey(Centre, on_delete=models.PROTECT, related_name="roles")
+    role = models.CharField(max_length=30, choices=Role.choices)
+    since = models.DateField()
+    until = models.DateField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("user", "centre", "role", name="one_role_once_per_centre")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.get_role_display()} at {self.centre}"
+
+
+@audited
+class Subject(models.Model):
+    """A person who gave consent. The number carries the centre and a sequence."""
+
+    class Status(models.TextChoices):
+        SCREENING = "screening", "In screening"
+        ELIGIBLE = "eligible", "Eligible"
+        SCREEN_FAILED = "screen_failed", "Screen failure"
+        RANDOMIZED = "randomized", "Randomized"
+
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="subjects")
+    centre = models.ForeignKey(Centre, on_delete=models.PROTECT, related_name="subjects")
+    number = models.CharField(max_length=12, help_text="Centre number, dash, sequence: 0101-003")
+    status = models.CharField(max_length=15, choices=Status.choices, default=Status.SCREENING)
+    consent_on = models.DateField()
+    screened_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True, blank=True)
+    failure_reason = models.CharField(max_length=300, blank=True)
+    strata = models.JSONField(default=dict, help_text="Level of each factor, as answered.")
+    stratum_key = models.CharField(max_length=200, blank=True)
+    baseline = models.JSONField(default=dict)
+    randomized_at = models.DateTimeField(null=True, blank=True)
+    unblinded_at = models.DateTimeField(null=True, blank=True)
+    recorded_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("study", "number", name="subject_number_once"),
+            models.CheckConstraint(
+                name="consent_before_screening",
+                condition=Q(screened_at__date__gte=F("consent_on") - 1),
+                violation_error_message="Consent must be given before screening.",
+            ),
+            models.CheckConstraint(
+                name="randomized_has_moment_and_stratum",
+                condition=Q(randomized_at__isnull=True) & ~Q(status="randomized")
+                | Q(randomized_at__isnull=False, status="randomized") & ~Q(stratum_key=""),
+            ),
+        ]
+        indexes = [
+            models.Index("centre", "status", name="subject_by_centre"),
+            models.Index("study", "randomized_at", name="subject_by_accrual"),
+        ]
+        ordering = ["number"]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+@audited
+class EligibilityAnswer(models.Model):
+    """The answer to one eligibility question of the definition."""
+
+    subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="eligibility")
+    question = models.CharField(max_length=60)
+    answer = models.CharField(
+        max_length=7, choices=[("yes", "Yes"), ("no", "No"), ("unknown", "Not known")]
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("subject", "question", name="one_answer_per_question")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.question}: {self.answer}"
+
+
+@audited
+class Deviation(models.Model):
+    """One eligibility question set aside for one subject, approved before randomization."""
+
+    subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="deviations")
+    question = models.CharField(max_length=60)
+    reason = models.TextField()
+    requested_by = models.CharField(max_length=200)
+    requested_at = models.DateTimeField()
+    approved_by = models.CharField(max_length=200, blank=True)
+    approved_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("subject", "question", name="one_deviation_per_question"),
+            models.CheckConstraint(
+                name="deviation_approval_is_whole",
+                condition=Q(approved_by="", approved_at__isnull=True)
+                | ~Q(approved_by="") & Q(approved_at__isnull=False),
+            ),
+            models.CheckConstraint(name="deviation_has_reason", condition=~Q(reason="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.question}"

@@ -1,0 +1,82 @@
+"""Accounts: a person, and the study-wide roles the person holds.
+
+The tables exist twice: in `public` for blinded people, in `unblinded` for unblinded staff.
+The search path of the process chooses.
+"""
+
+from typing import ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import models
+from django.db.models.functions import Lower
+
+
+class Role(models.TextChoices):
+    """What a person does in a study (ICH E6(R3) 4.3.8: permissions by duty)."""
+
+    SITE_COORDINATOR = "site_coordinator", "Site coordinator"
+    INVESTIGATOR = "investigator", "Investigator"
+    PHARMACIST = "pharmacist", "Site pharmacist"
+    MONITOR = "monitor", "Monitor"
+    STUDY_MANAGER = "study_manager", "Study manager"
+    ADMINISTRATOR = "administrator", "Trial administrator"
+    SAFETY_PHYSICIAN = "safety_physician", "Safety physician"
+    UNBLINDED_STATISTICIAN = "unblinded_statistician", "Unblinded statistician"
+    SUPPLY_MANAGER = "supply_manager", "Supply manager"
+
+
+UNBLINDED_ROLES = {Role.UNBLINDED_STATISTICIAN, Role.SUPPLY_MANAGER}
+SITE_ROLES = {Role.SITE_COORDINATOR, Role.INVESTIGATOR, Role.PHARMACIST}
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, *, name: str, password: str | None = None) -> "User":
+        user = self.model(email=email.strip().lower(), name=name)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(email__iexact=username)
+
+
+class User(AbstractBaseUser):
+    """A person who signs in with an e-mail address. There are no shared accounts."""
+
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=120)
+    is_active = models.BooleanField(default=True)
+    failed_attempts = models.PositiveSmallIntegerField(default=0)
+    locked_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS = ["name"]
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("email"), name="one_account_per_email")]
+
+    def __str__(self) -> str:
+        return f"{self.name} <{self.email}>"
+
+
+class StudyRole(models.Model):
+    """A role that a person holds in a whole study. Site roles are in `enrolment`."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="study_roles")
+    # The code, not a foreign key: this table also stands in the unblinded schema.
+    study_code = models.SlugField(max_length=40)
+    role = models.CharField(max_length=30, choices=Role.choices)
+    since = models.DateField()
+    until = models.DateField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("user", "study_code", "role", name="one_role_once_per_study")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.get_role_display()} in {self.study_code}"

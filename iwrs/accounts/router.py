@@ -1,0 +1,18 @@
+"""Which tables exist a second time, in schema `unblinded`, for unblinded staff."""
+
+from typing import Any
+
+TWICE = {"accounts", "sessions"}
+
+
+class UnblindedAccountsRouter:
+    """Let only accounts and sessions migrate on the alias that owns the unblinded copies.
+
+    The blinded role must not be able to write the accounts of unblinded staff, or it could
+    sign in as one of them.
+    """
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
+        if db == "accounts_unblinded":
+            return app_label in TWICE
+        return None

@@ -1,0 +1,36 @@
+"""The audit trail: every change of an audited row is copied by a trigger of the database.
+
+The application cannot forget it, and (see `iwrs.hardening`) cannot switch it off or edit it.
+Who, role, why and the request travel in the transaction (see `iwrs.acts`), not in each statement.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pghistory
+from django.db import models
+
+ModelT = TypeVar("ModelT", bound=type[models.Model])
+
+
+def audited(model: ModelT) -> ModelT:
+    """Keep a history row for each insert, update and delete of `model` (21 CFR 11.10(e)).
+
+    The history of a table in schema `unblinded` stays in that schema.
+    """
+    table = model._meta.db_table
+    meta: dict[str, Any] = {}
+    if table.startswith('unblinded"."'):
+        meta["db_table"] = f"{table}_event"
+    track: Callable[[ModelT], ModelT] = pghistory.track(
+        pghistory.InsertEvent(),
+        pghistory.UpdateEvent(),
+        pghistory.DeleteEvent(),
+        obj_field=pghistory.ObjForeignKey(
+            related_name="+", related_query_name="+", db_constraint=False, db_index=True
+        ),
+        context_field=pghistory.ContextJSONField(),
+        context_id_field=pghistory.ContextUUIDField(),
+        meta=meta,
+    )
+    return track(model)

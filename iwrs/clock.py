@@ -1,0 +1,36 @@
+"""Business time. Record time is the database's own and cannot be set.
+
+`now()` is the real time unless the running code plays a recorded or simulated trial, in which
+case `at(moment)` sets it for a block of code. A study under replay also keeps its present moment
+in a row (`Study.replay_now`), so that workers in other processes see the same time.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+_moment: ContextVar[datetime | None] = ContextVar("iwrs_clock", default=None)
+
+
+def now() -> datetime:
+    """The present business moment, aware, in UTC."""
+    return _moment.get() or datetime.now(UTC)
+
+
+def today(time_zone: str = "UTC") -> date:
+    """The present business date where the centre is."""
+    return now().astimezone(ZoneInfo(time_zone)).date()
+
+
+@contextmanager
+def at(moment: datetime) -> Iterator[None]:
+    """Run a block of code at `moment` (aware)."""
+    if moment.tzinfo is None:
+        raise ValueError("the clock takes aware datetimes only: give a time zone")
+    token = _moment.set(moment.astimezone(UTC))
+    try:
+        yield
+    finally:
+        _moment.reset(token)

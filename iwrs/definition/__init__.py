@@ -1,0 +1,66 @@
+"""The study definition: one file says what a study is; no study is code."""
+
+from iwrs.definition.change import Change, ChangePlan, plan_changes
+from iwrs.definition.load import LoadedDefinition, load_definition, parse_definition
+from iwrs.definition.model import (
+    Arm,
+    BaselineItem,
+    Choice,
+    Criterion,
+    DoseLevel,
+    Drug,
+    Endpoint,
+    Factor,
+    Interim,
+    Kits,
+    Level,
+    Randomization,
+    Recipient,
+    Release,
+    Schedule,
+    StopReason,
+    Study,
+    StudyDefinition,
+)
+from iwrs.definition.problem import DefinitionError, Problem
+from iwrs.definition.strata import (
+    UNSTRATIFIED,
+    Stratum,
+    StratumAnswerError,
+    UnansweredFactor,
+    UnknownLevel,
+)
+
+__all__ = [
+    "UNSTRATIFIED",
+    "Arm",
+    "BaselineItem",
+    "Change",
+    "ChangePlan",
+    "Choice",
+    "Criterion",
+    "DefinitionError",
+    "DoseLevel",
+    "Drug",
+    "Endpoint",
+    "Factor",
+    "Interim",
+    "Kits",
+    "Level",
+    "LoadedDefinition",
+    "Problem",
+    "Randomization",
+    "Recipient",
+    "Release",
+    "Schedule",
+    "StopReason",
+    "Stratum",
+    "StratumAnswerError",
+    "Study",
+    "StudyDefinition",
+    "UnansweredFactor",
+    "UnknownLevel",
+    "load_definition",
+    "parse_definition",
+    "plan_changes",
+]

@@ -1,0 +1,153 @@
+"""Rules of the trial design: size, strata, blocks, baseline items, interim analysis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+from iwrs.definition.problem import ABSENT, Finding, Loc, show
+from iwrs.definition.reading import Document, at, inner, number, rows
+
+MAX_STRATA = 256
+MAX_STRATUM_KEY = 200  # characters; what a form, an audit row and a dataset can show
+
+
+def _blocks_fit_ratio(document: Document) -> Iterator[Finding]:
+    if at(document, "randomization", "method") != "permuted-blocks":
+        return
+    ratios = [number(document, *loc, "ratio") for loc, _ in rows(document, "arms")]
+    shares = [ratio for ratio in ratios if ratio is not None and ratio >= 1]
+    sizes = at(document, "randomization", "block_sizes")
+    if len(shares) != len(ratios) or not shares or not isinstance(sizes, list | tuple):
+        return
+    total = sum(shares)
+    words = ", ".join(str(total * n) for n in (1, 2, 3))
+    for i, size in enumerate(sizes):
+        if type(size) is int and size % total:
+            ratio = ":".join(str(share) for share in shares)
+            message = f"must be a multiple of {total} (the ratio is {ratio}): {words} and so on"
+            yield Finding(("randomization", "block_sizes", i), size, message)
+
+
+def _list_long_enough(document: Document) -> Iterator[Finding]:
+    length = number(document, "randomization", "list_length")
+    subjects = number(document, "study", "max_subjects")
+    strata = math.prod(len(rows(document, *loc)) for loc in inner(document, "factors", "levels"))
+    if strata > MAX_STRATA:
+        message = f"make {strata} strata together; at most {MAX_STRATA} strata are allowed"
+        yield Finding(("factors",), len(rows(document, "factors")), f"the factors {message}")
+    elif length is not None and subjects is not None and 0 < length * strata < subjects:
+        need = -(-subjects // strata)
+        message = (
+            f"{strata} strata of this length hold {length * strata} subjects, but "
+            f"study.max_subjects is {subjects}; must be {need} or more"
+        )
+        yield Finding(("randomization", "list_length"), length, message)
+
+
+def _stratum_keys_short(document: Document) -> Iterator[Finding]:
+    longest = 0
+    for loc, factor in rows(document, "factors"):
+        levels = [row.get("key") for _, row in rows(document, *loc, "levels")]
+        widths = [len(level) for level in levels if isinstance(level, str)]
+        key = factor.get("key")
+        longest += len(key) + max(widths, default=0) + 2 if isinstance(key, str) else 0
+    if longest - 1 > MAX_STRATUM_KEY:
+        message = (
+            f"factor and level keys joined make a stratum key of {longest - 1} characters; "
+            f"at most {MAX_STRATUM_KEY} are allowed: use shorter keys"
+        )
+        yield Finding(("factors",), len(rows(document, "factors")), message)
+
+
+def _subjects(document: Document) -> Iterator[Finding]:
+    planned = number(document, "study", "planned_subjects")
+    largest = number(document, "study", "max_subjects")
+    if planned is not None and largest is not None and largest < planned:
+        message = f"must be {planned} or more, since study.planned_subjects is {planned}"
+        yield Finding(("study", "max_subjects"), largest, message)
+
+
+def _baseline_items(document: Document) -> Iterator[Finding]:
+    for loc, item in rows(document, "baseline"):
+        if item.get("type") == "integer":
+            yield from _integer_item(loc, item)
+        elif item.get("type") == "choice":
+            yield from _choice_item(loc, item)
+
+
+def _integer_item(loc: Loc, item: Mapping[str, Any]) -> Iterator[Finding]:
+    for key in ("minimum", "maximum"):
+        if item.get(key) is None:
+            message = 'a whole number is needed here, since type is "integer"'
+            yield Finding((*loc, key), ABSENT, message)
+    low, high = item.get("minimum"), item.get("maximum")
+    if type(low) is int and type(high) is int and low >= high:
+        yield Finding((*loc, "maximum"), high, f"must be more than minimum, which is {low}")
+    if item.get("choices"):
+        message = 'choices belong to type "choice"; remove them, or change the type'
+        yield Finding((*loc, "choices"), item["choices"], message)
+
+
+def _choice_item(loc: Loc, item: Mapping[str, Any]) -> Iterator[Finding]:
+    choices = item.get("choices", ())
+    if isinstance(choices, list | tuple) and len(choices) < 2:
+        message = 'at least 2 choices are needed, since type is "choice"'
+        yield Finding((*loc, "choices"), choices or ABSENT, message)
+    for key in ("unit", "minimum", "maximum"):
+        if item.get(key) is not None:
+            message = f'{key} belongs to type "integer"; remove it, or change the type'
+            yield Finding((*loc, key), item[key], message)
+
+
+def _interim(document: Document) -> Iterator[Finding]:
+    kinds = {
+        row["code"]: row.get("kind")
+        for _, row in rows(document, "endpoints")
+        if isinstance(row.get("code"), str)
+    }
+    timed = [code for code, kind in kinds.items() if kind == "time_to_event"]
+    for key in ("endpoint", "support"):
+        code = at(document, "interim", key)
+        if isinstance(code, str) and kinds and code not in timed:
+            what = "is not time_to_event" if code in kinds else "is no end point"
+            message = f"{show(code)} {what}; allowed: {', '.join(timed) or 'none is defined'}"
+            yield Finding(("interim", key), code, message)
+    support = at(document, "interim", "support")
+    if isinstance(support, str) and support == at(document, "interim", "endpoint"):
+        message = "must be another end point than interim.endpoint"
+        yield Finding(("interim", "support"), support, message)
+    events = number(document, "interim", "planned_events")
+    subjects = number(document, "study", "max_subjects")
+    if events is not None and subjects is not None and events > subjects:
+        message = f"a subject has one event at most: {subjects} (study.max_subjects) or fewer"
+        yield Finding(("interim", "planned_events"), events, message)
+
+
+def _looks(document: Document) -> Iterator[Finding]:
+    looks = at(document, "interim", "looks")
+    if not isinstance(looks, list | tuple) or not looks:
+        return
+    if any(type(look) not in (int, float) for look in looks):
+        return
+    for i, (earlier, later) in enumerate(pairwise(looks), start=1):
+        if not later > earlier:
+            message = f"looks must increase; must be more than the look before it ({earlier})"
+            yield Finding(("interim", "looks", i), later, message)
+    if looks[-1] != 1:
+        last = len(looks) - 1
+        message = "the last look must be 1.0 (all planned events)"
+        yield Finding(("interim", "looks", last), looks[-1], message)
+
+
+DESIGN_RULES = (
+    _subjects,
+    _blocks_fit_ratio,
+    _list_long_enough,
+    _stratum_keys_short,
+    _baseline_items,
+    _interim,
+    _looks,
+)

@@ -1,0 +1,43 @@
+"""Reading settings from the environment: what is missing fails loudly and says what to do."""
+
+import os
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def required(name: str, hint: str) -> str:
+    """Return the variable `name`, or stop with a message that says how to set it."""
+    value = os.environ.get(name, "")
+    if not value:
+        raise ImproperlyConfigured(f"The environment variable {name} is not set. {hint}")
+    return value
+
+
+def flag(name: str) -> bool:
+    """True when the variable is one of 1, true, yes, on (any case)."""
+    return os.environ.get(name, "").strip().lower() in {"1", "true", "yes", "on"}
+
+
+def database(url: str, *, search_path: str) -> dict[str, Any]:
+    """Turn a PostgreSQL URL into a Django DATABASES entry.
+
+    The host may be a directory of a Unix socket given as `?host=/path`, as libpq allows.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgres", "postgresql"}:
+        raise ImproperlyConfigured(
+            "DATABASE_URL must start with postgresql:// because the blind is kept by PostgreSQL; "
+            f"it starts with {parts.scheme or 'nothing'}."
+        )
+    query = dict(parse_qsl(parts.query))
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": query.pop("host", parts.hostname or ""),
+        "PORT": query.pop("port", str(parts.port or "")),
+        "OPTIONS": {"options": f"-c search_path={search_path}", **query},
+    }

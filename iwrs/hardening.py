@@ -1,0 +1,46 @@
+"""After every migrate, the owner closes what a new table or trigger may have left open."""
+
+from pathlib import Path
+from typing import Any
+
+from django.db import connections
+
+SQL = Path(__file__).parent / "sql"
+
+# Audit triggers run as the invoker by default: then the application role could write history
+# itself, or skip a trigger with set_config('pgtrigger.ignore', ...). As definers with a pinned
+# path they need no privilege of the caller, and the switch is gone.
+_TRIGGERS_AS_OWNER = r"""
+DO $$
+DECLARE f regprocedure;
+BEGIN
+    FOR f IN SELECT p.oid FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+             WHERE n.nspname IN ('public', 'unblinded')
+               AND (p.proname = '_pgh_attach_context'
+                    OR p.proname LIKE 'pgtrigger\_%' AND p.prosrc LIKE '%pgh_label%') LOOP
+        EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER '
+                       'SET search_path = pg_catalog, public, pg_temp', f);
+    END LOOP;
+END $$;
+"""
+_NO_SWITCH = """
+CREATE OR REPLACE FUNCTION public._pgtrigger_should_ignore(trigger_name name)
+RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';
+GRANT EXECUTE ON FUNCTION public._pgtrigger_should_ignore(name) TO iwrs_blinded, iwrs_unblinded;
+"""
+
+
+def harden(using: str = "default", **_: Any) -> None:
+    """Apply privileges and make the audit triggers independent of their caller.
+
+    Runs on the default alias as `iwrs_owner`, and only when every room's tables exist.
+    """
+    if using != "default":
+        return
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT to_regclass('public.dsmb_extract') IS NOT NULL")
+        if not cursor.fetchone()[0]:
+            return
+        cursor.execute(_TRIGGERS_AS_OWNER)
+        cursor.execute(_NO_SWITCH)
+        cursor.execute((SQL / "privileges.sql").read_text(encoding="utf-8"))

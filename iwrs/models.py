@@ -1,0 +1,133 @@
+"""What every room shares: the study and its versions, messages to send, API bookkeeping."""
+
+from typing import ClassVar
+
+from django.db import models
+from oauth2_provider.models import AbstractApplication
+
+from iwrs.audit import audited
+from iwrs.definition import StudyDefinition
+
+
+@audited
+class Study(models.Model):
+    """One trial. Its rules are in the current `StudyVersion`."""
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", "In preparation"
+        OPEN = "open", "Open to accrual"
+        PAUSED = "paused", "Accrual paused"
+        CLOSED = "closed", "Closed to accrual"
+
+    code = models.SlugField(max_length=40, unique=True)
+    title = models.CharField(max_length=300)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT)
+    simulated = models.BooleanField(
+        default=False, help_text="The data are simulated; every page that shows them says so."
+    )
+    replay_now = models.DateTimeField(
+        null=True, blank=True, help_text="Business time of a study that is being replayed."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "studies"
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def version(self) -> "StudyVersion":
+        """The version in force: the newest one."""
+        version = self.versions.order_by("-number").first()
+        if version is None:
+            raise StudyVersion.DoesNotExist(f"study {self.code} has no definition loaded")
+        return version
+
+    @property
+    def definition(self) -> StudyDefinition:
+        """The definition in force, parsed once per process and version."""
+        return self.version.parsed
+
+
+@audited
+class StudyVersion(models.Model):
+    """A study definition as it was loaded; never changed afterwards."""
+
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    definition = models.JSONField()
+    source = models.TextField(help_text="The file, byte for byte.")
+    sha256 = models.CharField(max_length=64)
+    loaded_by = models.CharField(max_length=200)
+    loaded_at = models.DateTimeField()
+
+    _parsed: ClassVar[dict[str, StudyDefinition]] = {}
+
+    class Meta:
+        constraints = [models.UniqueConstraint("study", "number", name="study_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.study} version {self.number}"
+
+    @property
+    def parsed(self) -> StudyDefinition:
+        if self.sha256 not in self._parsed:
+            self._parsed[self.sha256] = StudyDefinition.model_validate(self.definition)
+        return self._parsed[self.sha256]
+
+
+class OutboxMessage(models.Model):
+    """Something to send, written in the transaction of the act that caused it.
+
+    `refs` holds primary keys only. Delivery is at least once; `key` makes a message unique.
+    """
+
+    class Kind(models.TextChoices):
+        EMAIL = "email", "E-mail"
+
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    topic = models.CharField(max_length=60)
+    key = models.CharField(max_length=120, unique=True)
+    refs = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+    due_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    last_error = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        indexes = [models.Index("due_at", condition=models.Q(sent_at=None), name="outbox_waiting")]
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.key}"
+
+
+class IdempotencyRecord(models.Model):
+    """The first answer to a request, kept so that a repeated request gets the same."""
+
+    client = models.CharField(max_length=100)
+    key = models.CharField(max_length=200)
+    request_sha256 = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField()
+    body = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint("client", "key", name="idempotency_key_once")]
+
+    def __str__(self) -> str:
+        return f"{self.client} {self.key}"
+
+
+class EdcClient(AbstractApplication):
+    """An EDC system of one study. It signs in with OAuth2 client credentials."""
+
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="edc_clients")
+    allowed_scopes = models.TextField(
+        help_text="Scopes the client may ask for, separated by spaces."
+    )
+
+    class Meta(AbstractApplication.Meta):
+        pass

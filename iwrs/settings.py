@@ -1,0 +1,243 @@
+"""One settings file for every process; what differs comes from the environment.
+
+`IWRS_SIDE` says which side of the blind a process stands on:
+`blinded` (portal, API, ordinary workers), `unblinded` (unblinded staff and worker) or
+`owner` (migrations only). Each side has its own database login, secret key and cookie names.
+"""
+
+import os
+from pathlib import Path
+
+import structlog
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from iwrs import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+SIDE = os.environ.get("IWRS_SIDE", "blinded")
+if SIDE not in {"blinded", "unblinded", "owner"}:
+    raise ImproperlyConfigured(f"IWRS_SIDE must be blinded, unblinded or owner, not {SIDE!r}.")
+
+DEBUG = False
+SECRET_KEY = env.required("IWRS_SECRET_KEY", "Give each side a long random text of its own.")
+ALLOWED_HOSTS = os.environ.get("IWRS_ALLOWED_HOSTS", "localhost,127.0.0.1").split(",")
+CSRF_TRUSTED_ORIGINS = [o for o in os.environ.get("IWRS_ORIGINS", "").split(",") if o]
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "pghistory",
+    "pgtrigger",
+    "django_htmx",
+    "csp",
+    "django_structlog",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "oauth2_provider",
+    "iwrs.accounts",
+    "iwrs.apps.IwrsConfig",
+    "enrolment",
+    "randomization",
+    "dispensing",
+    "assessments",
+    "dsmb",
+    "trial",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+]
+
+ROOT_URLCONF = "trial.urls_unblinded" if SIDE == "unblinded" else "trial.urls"
+WSGI_APPLICATION = "iwrs.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "trial" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "trial.context.site",
+            ],
+        },
+    },
+]
+
+# Accounts, sessions and sign-in records exist twice: in `public` for blinded people and in
+# `unblinded` for unblinded staff. The search path chooses; no code has to remember.
+SEARCH_PATH = "unblinded,public" if SIDE == "unblinded" else "public"
+DATABASE_URL = env.required(
+    "DATABASE_URL", "Give the PostgreSQL URL of this process's own login, or run `make demo`."
+)
+DATABASES = {"default": env.database(DATABASE_URL, search_path=SEARCH_PATH)}
+if SIDE == "owner":
+    DATABASES["accounts_unblinded"] = env.database(DATABASE_URL, search_path="unblinded")
+elif env.flag("IWRS_POOL"):
+    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 2, "max_size": 12, "timeout": 10}
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = 600
+DATABASE_ROUTERS = ["iwrs.accounts.router.UnblindedAccountsRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "sign-in"
+
+# The two sites may share a host name: different cookie names keep their sessions apart.
+SESSION_COOKIE_NAME = f"iwrs_{SIDE}_session"
+CSRF_COOKIE_NAME = f"iwrs_{SIDE}_csrf"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+INSECURE_HTTP = env.flag("IWRS_INSECURE_HTTP")  # the demo on localhost has no TLS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = not INSECURE_HTTP
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_HSTS_SECONDS = 0 if INSECURE_HTTP else 31_536_000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not INSECURE_HTTP
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "form-action": [SELF],
+    }
+}
+
+LANGUAGE_CODE = "en-gb"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+DATE_FORMAT = "j F Y"
+DATETIME_FORMAT = "j F Y H:i"
+
+STATIC_URL = "static/"
+STATIC_ROOT = Path(os.environ.get("IWRS_STATIC_ROOT", BASE_DIR / ".iwrs" / "static"))
+STATICFILES_DIRS = [BASE_DIR / "trial" / "static"]
+WHITENOISE_USE_FINDERS = True
+DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
+
+EMAIL_BACKEND = os.environ.get("IWRS_EMAIL_BACKEND", "django.core.mail.backends.smtp.EmailBackend")
+EMAIL_FILE_PATH = os.environ.get("IWRS_EMAIL_DIR", str(BASE_DIR / ".iwrs" / "mail"))
+EMAIL_HOST = os.environ.get("IWRS_EMAIL_HOST", "localhost")
+DEFAULT_FROM_EMAIL = os.environ.get("IWRS_EMAIL_FROM", "iwrs@localhost")
+PORTAL_URL = os.environ.get("IWRS_PORTAL_URL", "http://localhost:8000")
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "oauth2_provider.contrib.rest_framework.OAuth2Authentication"
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["iwrs.api.permissions.ClientWithScope"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PAGINATION_CLASS": "iwrs.api.pagination.ByNumber",
+    "EXCEPTION_HANDLER": "iwrs.api.problems.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "IWRS API",
+    "DESCRIPTION": "Screening, randomization, dispensing and assessments for EDC systems.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+OAUTH2_PROVIDER_APPLICATION_MODEL = "iwrs.EdcClient"
+OAUTH2_PROVIDER = {
+    "SCOPES": {
+        "subjects:read": "Read subjects of the study",
+        "subjects:screen": "Register and screen subjects",
+        "subjects:randomize": "Randomize subjects",
+        "kits:dispense": "Assign and hand over kits",
+        "assessments:report": "Report assessments and events",
+    },
+    "DEFAULT_SCOPES": [],
+    "ACCESS_TOKEN_EXPIRE_SECONDS": 900,
+    "ALLOWED_GRANT_TYPES": ["client-credentials"],
+}
+
+REDIS_URL = os.environ.get("REDIS_URL", "")
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "blinded"
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = SIDE != "unblinded"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_timeout": 5}
+CELERY_TIMEZONE = "UTC"
+CELERY_TASK_ROUTES = {"*.unblinded_*": {"queue": "unblinded"}}
+
+PGHISTORY_CREATED_AT_FUNCTION = "clock_timestamp()"
+PGHISTORY_APPEND_ONLY = True
+
+SILENCED_SYSTEM_CHECKS: list[str] = []
+
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.filter_by_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processor": structlog.processors.JSONRenderer(),
+            "foreign_pre_chain": [
+                structlog.contextvars.merge_contextvars,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+            ],
+        }
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["console"], "level": os.environ.get("IWRS_LOG_LEVEL", "INFO")},
+}

@@ -1,0 +1,64 @@
+-- Give a subject the next place of its stratum's list. Returns nothing.
+--
+-- IW001 the subject is not eligible, or not of a study with an active list
+-- IW002 the stratum's list is used up
+-- IW009 too many calls were abandoned (see 0_open_calls.sql)
+-- IW500 anything else, without a detail
+-- The place is locked, then read, then taken: no SKIP LOCKED, so a rollback leaves no gap.
+CREATE OR REPLACE FUNCTION gate.allocate(p_subject bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp
+SET client_min_messages = error
+SET debug_print_parse = off
+SET debug_print_rewritten = off
+SET debug_print_plan = off
+SET plpgsql.print_strict_params = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_indexonlyscan = off
+SET enable_indexscan = on
+AS $$
+DECLARE
+    v_study bigint;
+    v_stratum text;
+    v_status text;
+    v_cursor unblinded.stratum_cursor;
+    v_entry unblinded.list_entry;
+    v_calls bigint;
+BEGIN
+    SELECT s.study_id, s.stratum_key, s.status INTO v_study, v_stratum, v_status
+      FROM public.enrolment_subject s WHERE s.id = p_subject;
+    IF NOT FOUND OR v_status <> 'eligible' THEN
+        RAISE EXCEPTION USING ERRCODE = 'IW001', MESSAGE = 'refused';
+    END IF;
+
+    SELECT c.* INTO v_cursor
+      FROM unblinded.stratum_cursor c JOIN unblinded.list l ON l.id = c.list_id
+     WHERE l.study_id = v_study AND l.status = 'active' AND c.stratum_key = v_stratum
+       FOR UPDATE OF c;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'IW001', MESSAGE = 'refused';
+    END IF;
+    IF v_cursor.used >= v_cursor.length THEN
+        RAISE EXCEPTION USING ERRCODE = 'IW002', MESSAGE = 'refused';
+    END IF;
+
+    v_calls := nextval(('unblinded.calls_stratum_' || v_cursor.id)::regclass);
+    IF v_calls - v_cursor.used - v_cursor.released_calls > 8 THEN
+        RAISE EXCEPTION USING ERRCODE = 'IW009', MESSAGE = 'refused';
+    END IF;
+
+    SELECT e.* INTO STRICT v_entry FROM unblinded.list_entry e
+     WHERE e.list_id = v_cursor.list_id AND e.stratum_key = v_stratum
+       AND e.position = v_cursor.used + 1;
+    INSERT INTO unblinded.allocation (subject_id, entry_id, arm, allocated_at)
+    VALUES (p_subject, v_entry.id, v_entry.arm, clock_timestamp());
+    UPDATE unblinded.stratum_cursor c SET used = c.used + 1 WHERE c.id = v_cursor.id;
+EXCEPTION
+    WHEN SQLSTATE 'IW001' OR SQLSTATE 'IW002' OR SQLSTATE 'IW009' THEN
+        RAISE;
+    WHEN lock_not_available OR serialization_failure OR deadlock_detected THEN
+        RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = 'busy';
+    WHEN OTHERS THEN
+        RAISE EXCEPTION USING ERRCODE = 'IW500', MESSAGE = 'refused';
+END $$;

@@ -1,0 +1,97 @@
+-- The first of the two doors: one subject's treatment, in two transactions.
+--
+-- A request is counted against the study's hourly budget by the database's clock and must be
+-- committed before it can be answered, so a caller cannot look and roll back.
+
+-- IW001 the subject was not randomized, or the request is incomplete; IW004 the budget is used up
+CREATE OR REPLACE FUNCTION gate.code_break_request(
+    p_subject bigint, p_by text, p_reason text, p_explanation text
+) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp
+SET client_min_messages = error
+SET debug_print_parse = off
+SET debug_print_rewritten = off
+SET debug_print_plan = off
+SET plpgsql.print_strict_params = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_indexonlyscan = off
+SET enable_indexscan = on
+AS $$
+DECLARE
+    v_study bigint;
+    v_per_hour integer;
+    v_recent bigint;
+    v_request bigint;
+BEGIN
+    SELECT s.study_id INTO v_study FROM public.enrolment_subject s
+     WHERE s.id = p_subject AND s.status = 'randomized';
+    IF NOT FOUND OR coalesce(btrim(p_by), '') = '' OR coalesce(btrim(p_reason), '') = ''
+       OR coalesce(btrim(p_explanation), '') = '' THEN
+        RAISE EXCEPTION USING ERRCODE = 'IW001', MESSAGE = 'refused';
+    END IF;
+    -- Written, not only locked: under REPEATABLE READ a second caller then fails instead of
+    -- counting in a snapshot that does not show the first.
+    UPDATE unblinded.code_break_budget b SET requests = b.requests + 1
+     WHERE b.study_id = v_study RETURNING b.per_hour INTO v_per_hour;
+    SELECT count(*) INTO v_recent FROM public.randomization_codebreakrequest r
+     WHERE r.study_id = v_study AND r.requested_at > clock_timestamp() - interval '1 hour';
+    IF v_recent >= coalesce(v_per_hour, 0) THEN
+        RAISE EXCEPTION USING ERRCODE = 'IW004', MESSAGE = 'refused';
+    END IF;
+    INSERT INTO public.randomization_codebreakrequest
+        (subject_id, study_id, requested_by, reason, explanation, requested_at, transaction)
+    VALUES (p_subject, v_study, p_by, p_reason, p_explanation, clock_timestamp(),
+            pg_current_xact_id()::text::bigint)
+    RETURNING id INTO v_request;
+    RETURN v_request;
+EXCEPTION
+    WHEN SQLSTATE 'IW001' OR SQLSTATE 'IW004' THEN
+        RAISE;
+    WHEN lock_not_available OR serialization_failure OR deadlock_detected THEN
+        RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = 'busy';
+    WHEN OTHERS THEN
+        RAISE EXCEPTION USING ERRCODE = 'IW500', MESSAGE = 'refused';
+END $$;
+
+-- The treatment of the subject of one committed request, once.
+-- IW005 unknown, already shown, of this same transaction, or not committed
+CREATE OR REPLACE FUNCTION gate.code_break_reveal(p_request bigint, p_at timestamptz) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp
+SET client_min_messages = error
+SET debug_print_parse = off
+SET debug_print_rewritten = off
+SET debug_print_plan = off
+SET plpgsql.print_strict_params = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_indexonlyscan = off
+SET enable_indexscan = on
+AS $$
+DECLARE
+    v_subject bigint;
+    v_xact bigint;
+    v_arm text;
+BEGIN
+    SELECT r.subject_id, r.transaction INTO v_subject, v_xact
+      FROM public.randomization_codebreakrequest r
+     WHERE r.id = p_request AND r.revealed_at IS NULL FOR UPDATE;
+    IF NOT FOUND OR v_xact = pg_current_xact_id()::text::bigint
+       OR pg_xact_status(v_xact::text::xid8) IS DISTINCT FROM 'committed' THEN
+        RAISE EXCEPTION USING ERRCODE = 'IW005', MESSAGE = 'refused';
+    END IF;
+    SELECT a.arm INTO STRICT v_arm FROM unblinded.allocation a WHERE a.subject_id = v_subject;
+    UPDATE public.randomization_codebreakrequest r SET revealed_at = clock_timestamp()
+     WHERE r.id = p_request;
+    UPDATE public.enrolment_subject s SET unblinded_at = p_at WHERE s.id = v_subject;
+    RETURN v_arm;
+EXCEPTION
+    WHEN SQLSTATE 'IW005' THEN
+        RAISE;
+    WHEN lock_not_available OR serialization_failure OR deadlock_detected THEN
+        RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = 'busy';
+    WHEN OTHERS THEN
+        RAISE EXCEPTION USING ERRCODE = 'IW500', MESSAGE = 'refused';
+END $$;

@@ -1,0 +1,56 @@
+-- Where a table differs from the defaults of schemas.sql, and why. Run as owner after every
+-- migrate; running it again changes nothing.
+
+-- History is written by triggers that run as the owner; no application role writes it.
+DO $$
+DECLARE t regclass;
+BEGIN
+    FOR t IN SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE n.nspname IN ('public', 'unblinded') AND c.relkind = 'r'
+               AND (c.relname LIKE '%\_event' OR c.relname LIKE '%event'
+                    AND EXISTS (SELECT 1 FROM pg_attribute a
+                                WHERE a.attrelid = c.oid AND a.attname = 'pgh_label')
+                    OR c.relname IN ('django_migrations', 'pghistory_context')) LOOP
+        EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON %s FROM iwrs_blinded, iwrs_unblinded', t);
+    END LOOP;
+END $$;
+
+-- Both sides end sessions; the blinded side also forgets expired tokens of EDC clients.
+GRANT DELETE ON public.django_session TO iwrs_blinded;
+GRANT DELETE ON public.oauth2_provider_accesstoken, public.oauth2_provider_refreshtoken,
+    public.oauth2_provider_grant, public.oauth2_provider_idtoken TO iwrs_blinded;
+
+-- Blinded people's accounts, sessions and client secrets are nothing to the unblinded side.
+REVOKE ALL ON public.accounts_user, public.accounts_studyrole, public.django_session,
+    public.oauth2_provider_accesstoken, public.oauth2_provider_refreshtoken,
+    public.oauth2_provider_grant, public.oauth2_provider_idtoken, public.iwrs_edcclient,
+    public.iwrs_idempotencyrecord FROM iwrs_unblinded;
+
+-- A loaded definition is never edited.
+REVOKE UPDATE ON public.iwrs_studyversion FROM iwrs_blinded;
+
+-- Lists are published by the unblinded side.
+REVOKE INSERT, UPDATE ON public.randomization_listcommitment FROM iwrs_blinded;
+GRANT INSERT, UPDATE ON public.randomization_listcommitment TO iwrs_unblinded;
+
+-- A code break is requested and shown through the gate only, which counts it.
+REVOKE INSERT, UPDATE ON public.randomization_codebreakrequest FROM iwrs_blinded;
+
+-- Kits, lots and cohorts arrive from the unblinded side and change through the gate: a blinded
+-- caller who could edit a kit's row could make an assignment fail for one arm only.
+REVOKE INSERT, UPDATE ON public.dispensing_kit, public.dispensing_lot, public.dispensing_cohort
+    FROM iwrs_blinded;
+GRANT INSERT, UPDATE ON public.dispensing_kit, public.dispensing_lot, public.dispensing_cohort
+    TO iwrs_unblinded;
+
+-- Work for the unblinded worker: asked for by the blinded side, answered by the other.
+REVOKE UPDATE ON public.dispensing_supplyrun, public.dsmb_extract FROM iwrs_blinded;
+GRANT UPDATE ON public.dispensing_supplyrun, public.dsmb_extract TO iwrs_unblinded;
+GRANT UPDATE (status) ON public.dsmb_extract TO iwrs_blinded;
+
+-- Facts once stated are not edited; a correction is a new act of its own.
+REVOKE UPDATE ON public.randomization_randomization, public.dsmb_datacut,
+    public.dsmb_interimnotice FROM iwrs_blinded;
+
+-- The schedule's sweep and the gate functions.
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gate TO iwrs_blinded;

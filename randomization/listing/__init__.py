@@ -1,0 +1,23 @@
+"""The randomization list: pure functions of a design and a seed. See docs/algorithms/list.md."""
+
+from .generator import ALGORITHM, Entry, ListDesign, ListDesignError, generate
+from .keystream import SEED_BYTES, SeedError
+from .merkle import COMMITMENT, Commitment, CommitmentError, Proof, commit, prove, root_of, verify
+
+__all__ = [
+    "ALGORITHM",
+    "COMMITMENT",
+    "SEED_BYTES",
+    "Commitment",
+    "CommitmentError",
+    "Entry",
+    "ListDesign",
+    "ListDesignError",
+    "Proof",
+    "SeedError",
+    "commit",
+    "generate",
+    "prove",
+    "root_of",
+    "verify",
+]

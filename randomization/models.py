@@ -1,0 +1,78 @@
+"""Room 2, the blinded part: that a subject was randomized, and that a code was broken.
+
+Nothing here says an arm. What does is in `randomization/unblinded/models.py`, in a schema that
+the blinded role cannot read.
+"""
+
+from django.db import models
+
+from enrolment.models import Subject
+from iwrs.audit import audited
+from iwrs.models import Study
+from randomization.unblinded import models as unblinded_models  # noqa: F401  registers the tables
+
+
+@audited
+class ListCommitment(models.Model):
+    """The published fingerprint of an approved list: it cannot be changed unnoticed.
+
+    `merkle_root` is over salted entries, so it tells nothing about them before they are opened.
+    """
+
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="list_commitments")
+    algorithm = models.CharField(max_length=40)
+    merkle_root = models.CharField(max_length=64)
+    active = models.BooleanField(default=True)
+    approved_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                "study", condition=models.Q(active=True), name="one_active_list_per_study"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.study} {self.merkle_root[:12]}"
+
+
+@audited
+class Randomization(models.Model):
+    """The fact that a subject was randomized. `number` says nothing of arm, block or order."""
+
+    subject = models.OneToOneField(Subject, on_delete=models.PROTECT, related_name="randomization")
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="randomizations")
+    number = models.CharField(max_length=8)
+    stratum_key = models.CharField(max_length=200, help_text="As used by the allocation.")
+    occurred_at = models.DateTimeField()
+    recorded_at = models.DateTimeField(auto_now_add=True)
+    by = models.CharField(max_length=200)
+
+    class Meta:
+        constraints = [models.UniqueConstraint("study", "number", name="randomization_number_once")]
+        indexes = [models.Index("study", "occurred_at", name="randomization_by_time")]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class CodeBreakRequest(models.Model):
+    """A signed request to see one subject's treatment.
+
+    Written by `gate.code_break_request` only: `iwrs_blinded` may read it, never write it.
+    """
+
+    subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="code_breaks")
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="code_breaks")
+    requested_by = models.CharField(max_length=200)
+    reason = models.CharField(max_length=40)
+    explanation = models.TextField()
+    requested_at = models.DateTimeField(help_text="The database's clock.")
+    transaction = models.BigIntegerField(help_text="The transaction that made the request.")
+    revealed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index("study", "requested_at", name="code_break_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.requested_at:%Y-%m-%d}"

@@ -1,0 +1,130 @@
+"""The list and who got which arm. Schema `unblinded`: `iwrs_blinded` has no privilege here."""
+
+from django.db import models
+from django.db.models import Q
+
+from enrolment.models import Subject
+from iwrs.audit import audited
+from iwrs.models import Study
+
+
+@audited
+class RandomizationList(models.Model):
+    """One list of one study, from seed to use."""
+
+    class Status(models.TextChoices):
+        GENERATED = "generated", "Generated, waits for approval"
+        APPROVED = "approved", "Approved once, waits for the second person"
+        ACTIVE = "active", "Active"
+        CLOSED = "closed", "Closed"
+
+    study = models.ForeignKey(
+        Study, on_delete=models.DO_NOTHING, related_name="+", db_constraint=True
+    )
+    number = models.PositiveIntegerField()
+    algorithm = models.CharField(max_length=40)
+    design = models.JSONField(help_text="The generator's whole input but for the seed.")
+    seed = models.BinaryField()
+    merkle_root = models.CharField(max_length=64)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.GENERATED)
+    generated_by = models.CharField(max_length=200)
+    generated_at = models.DateTimeField()
+    first_approved_by = models.CharField(max_length=200, blank=True)
+    first_approved_at = models.DateTimeField(null=True, blank=True)
+    second_approved_by = models.CharField(max_length=200, blank=True)
+    second_approved_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = 'unblinded"."list'
+        constraints = [
+            models.UniqueConstraint("study", "number", name="list_number_once"),
+            models.UniqueConstraint("study", condition=Q(status="active"), name="one_active_list"),
+            models.UniqueConstraint("seed", name="seed_used_once"),
+            models.CheckConstraint(
+                name="two_people_approve",
+                condition=~Q(status="active")
+                | ~Q(first_approved_by="")
+                & ~Q(second_approved_by="")
+                & ~Q(first_approved_by=models.F("second_approved_by"))
+                & ~Q(first_approved_by=models.F("generated_by"))
+                & ~Q(second_approved_by=models.F("generated_by")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"List {self.number} of {self.study_id}"
+
+
+class StratumCursor(models.Model):
+    """Where each stratum's list stands. The row that an allocation locks."""
+
+    list = models.ForeignKey(RandomizationList, on_delete=models.PROTECT, related_name="cursors")
+    stratum_key = models.CharField(max_length=200)
+    length = models.PositiveIntegerField()
+    used = models.PositiveIntegerField(default=0)
+    released_calls = models.PositiveIntegerField(
+        default=0, help_text="Uncompleted calls that unblinded staff looked at and released."
+    )
+
+    class Meta:
+        db_table = 'unblinded"."stratum_cursor'
+        constraints = [
+            models.UniqueConstraint("list", "stratum_key", name="one_cursor_per_stratum"),
+            models.CheckConstraint(
+                name="used_within_list", condition=Q(used__lte=models.F("length"))
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stratum_key}: {self.used} of {self.length}"
+
+
+class ListEntry(models.Model):
+    """One place in a list."""
+
+    list = models.ForeignKey(RandomizationList, on_delete=models.PROTECT, related_name="entries")
+    stratum_key = models.CharField(max_length=200)
+    position = models.PositiveIntegerField()
+    block = models.PositiveIntegerField()
+    arm = models.CharField(max_length=8)
+
+    class Meta:
+        db_table = 'unblinded"."list_entry'
+        constraints = [
+            models.UniqueConstraint("list", "stratum_key", "position", name="one_entry_per_place")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stratum_key} {self.position}"
+
+
+@audited
+class Allocation(models.Model):
+    """Subject to arm: one place, one subject; one subject, one place."""
+
+    subject = models.OneToOneField(Subject, on_delete=models.DO_NOTHING, related_name="+")
+    entry = models.OneToOneField(ListEntry, on_delete=models.PROTECT, related_name="allocation")
+    arm = models.CharField(max_length=8)
+    allocated_at = models.DateTimeField()
+
+    class Meta:
+        db_table = 'unblinded"."allocation'
+
+    def __str__(self) -> str:
+        return f"{self.subject_id}"
+
+
+class CodeBreakBudget(models.Model):
+    """How many codes of a study may be broken per hour. The row that a request locks."""
+
+    study = models.OneToOneField(Study, on_delete=models.DO_NOTHING, related_name="+")
+    per_hour = models.PositiveSmallIntegerField(default=3)
+    requests = models.PositiveIntegerField(
+        default=0, help_text="Raised by each request, so that two at once cannot share a snapshot."
+    )
+
+    class Meta:
+        db_table = 'unblinded"."code_break_budget'
+
+    def __str__(self) -> str:
+        return f"{self.per_hour} an hour"
