@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from django.db import connection, transaction
 
@@ -17,6 +18,7 @@ _OPEN_ACT = """
            set_config('pghistory.context_metadata', %s, true),
            set_config('lock_timeout', %s, true)
 """
+_frame: ContextVar[list[str] | None] = ContextVar("iwrs_act_frame", default=None)
 
 
 @contextmanager
@@ -27,10 +29,38 @@ def act(name: str, *, by: Actor, why: str = "") -> Iterator[None]:
     error (`RuntimeError` by Django), since then neither would be durable on its own.
     A refusal raised by a gate function leaves as a `Problem` with a fixed text.
     """
+    acts_in_frame = _frame.get()
+    if acts_in_frame is not None:
+        if acts_in_frame:
+            raise RuntimeError(f"{name!r} follows {acts_in_frame[0]!r}: one frame holds one act")
+        acts_in_frame.append(name)
+        with gate.refusals():
+            _open(name, by, why)
+            yield
+        return
+    with gate.refusals(), transaction.atomic(durable=True):
+        _open(name, by, why)
+        yield
+
+
+@contextmanager
+def frame() -> Iterator[None]:
+    """Open the durable transaction here, for one act and the record of its answer.
+
+    The API stores the answer to an `Idempotency-Key` in the transaction of the act itself: an
+    answer without its act, or an act without its answer, cannot be.
+    """
+    token = _frame.set([])
+    try:
+        with gate.refusals(), transaction.atomic(durable=True):
+            yield
+    finally:
+        _frame.reset(token)
+
+
+def _open(name: str, by: Actor, why: str) -> None:
     context = {"act": name, "by": by.label, "kind": by.kind, "key": by.key, "why": why}
     if by.role:
         context["role"] = by.role
-    with gate.refusals(), transaction.atomic(durable=True):
-        with connection.cursor() as cursor:
-            cursor.execute(_OPEN_ACT, [str(uuid.uuid4()), json.dumps(context), LOCK_TIMEOUT])
-        yield
+    with connection.cursor() as cursor:
+        cursor.execute(_OPEN_ACT, [str(uuid.uuid4()), json.dumps(context), LOCK_TIMEOUT])

@@ -21,7 +21,12 @@ def now() -> datetime:
 
 def today(time_zone: str = "UTC") -> date:
     """The present business date where the centre is."""
-    return now().astimezone(ZoneInfo(time_zone)).date()
+    return local_date(now(), time_zone)
+
+
+def local_date(moment: datetime, time_zone: str) -> date:
+    """The date that a clock on the wall of the centre shows at `moment` (aware)."""
+    return moment.astimezone(ZoneInfo(time_zone)).date()
 
 
 @contextmanager

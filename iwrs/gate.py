@@ -12,7 +12,7 @@ from django.db import DatabaseError, OperationalError, connection
 
 from iwrs.problems import Problem
 
-_REFUSALS: dict[str, tuple[str, str, str, int]] = {
+REFUSALS: dict[str, tuple[str, str, str, int]] = {
     "IW001": (
         "not_ready_to_randomize",
         "This subject is not ready to be randomized.",
@@ -66,8 +66,8 @@ def refusals() -> Iterator[None]:
         yield
     except DatabaseError as error:
         state = getattr(error.__cause__, "sqlstate", None)
-        if state in _REFUSALS:
-            code, title, action, status = _REFUSALS[state]
+        if state in REFUSALS:
+            code, title, action, status = REFUSALS[state]
             # `from None`: the driver's exception must not reach a log or an error page.
             raise Problem(code=code, title=title, action=action, status=status) from None
         if isinstance(error, OperationalError) and state in _BUSY:

@@ -20,7 +20,7 @@ class ReportError(ValueError):
 
 @dataclass(frozen=True)
 class ArmCounts:
-    """Subjects of one arm at the cut; `on_treatment` have started the drug and not stopped it."""
+    """Subjects of one arm at the cut; `on_treatment`: drug started, not stopped, alive."""
 
     arm: Arm
     randomized: int
@@ -91,7 +91,10 @@ def _counts(arm: Arm, records: Sequence[SubjectRecord], cut: date) -> ArmCounts:
         arm=arm,
         randomized=len(courses),
         treated=len(treated),
-        on_treatment=sum(not happened(course.drug_stopped_on, cut) for course in treated),
+        on_treatment=sum(
+            not happened(course.drug_stopped_on, cut) and not happened(course.died_on, cut)
+            for course in treated
+        ),
         deaths=sum(happened(course.died_on, cut) for course in courses),
     )
 

@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import json
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -82,9 +83,9 @@ def results(comparison: Comparison) -> dict[str, Any]:
 
 def summary(comparison: Comparison, study_title: str, simulated_note: str | None) -> str:
     """The closed report on one page of plain text."""
-    lines = [study_title, f"Closed report for the committee. Data cut: {comparison.cut}"]
+    lines = [*_wrapped(study_title), f"Closed report for the committee. Data cut: {comparison.cut}"]
     if simulated_note:
-        lines += [f"NOTE: {simulated_note}"]
+        lines += _wrapped(f"NOTE: {simulated_note}")
     lines += ["=" * WIDTH, *_counts_lines(comparison.counts)]
     for point in comparison.end_points:
         lines += ["", *_end_point_lines(point)]
@@ -101,9 +102,9 @@ def summary(comparison: Comparison, study_title: str, simulated_note: str | None
 def _counts_lines(arms: Sequence[ArmCounts]) -> list[str]:
     if not arms:
         return ["No subject was randomized on or before the data cut."]
-    head = f"{'Arm':<52}{'randomized':>11}{'treated':>9}{'on treatment':>14}{'deaths':>8}"
+    head = f"{'Arm':<56}{'randomized':>11}{'treated':>9}{'on treatment':>14}{'deaths':>8}"
     rows = [
-        f"{_arm_name(c.arm.label, c.arm.control):<52}{c.randomized:>11}{c.treated:>9}"
+        f"{_arm_name(c.arm.label, c.arm.control):<56}{c.randomized:>11}{c.treated:>9}"
         f"{c.on_treatment:>14}{c.deaths:>8}"
         for c in arms
     ]
@@ -112,10 +113,10 @@ def _counts_lines(arms: Sequence[ArmCounts]) -> list[str]:
 
 def _end_point_lines(point: EndPoint) -> list[str]:
     title = f"{point.param}  {PARAMS[point.param].removesuffix(' (days)')}"
-    lines = [f"{title:<52}{'subjects':>11}{'events':>9}   median (95% CI), months"]
+    lines = [f"{title:<56}{'subjects':>9}{'events':>8}   median (95% CI), months"]
     for arm in point.arms:
         label = _arm_name(arm.arm.label, arm.arm.control)
-        lines.append(f"  {label:<50}{arm.subjects:>11}{arm.events:>9}   {_median_text(arm)}")
+        lines.append(f"  {label:<54}{arm.subjects:>9}{arm.events:>8}   {_median_text(arm)}")
     ratio, test = point.hazard_ratio, point.logrank
     if isinstance(ratio, NotEstimable):
         lines += _not_estimable("Hazard ratio", ratio)
@@ -130,7 +131,11 @@ def _end_point_lines(point: EndPoint) -> list[str]:
 
 
 def _not_estimable(name: str, why: NotEstimable) -> list[str]:
-    return [f"  {name} {NotEstimable.__str__(why).split(':')[0]}:", f"    {why.reason}"]
+    return _wrapped(f"  {name} {why}", indent="    ")
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, WIDTH, subsequent_indent=indent)
 
 
 def _arm_name(label: str, control: bool) -> str:

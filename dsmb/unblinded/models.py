@@ -18,9 +18,7 @@ class RecipientKey(models.Model):
 
     class Meta:
         db_table = 'unblinded"."recipient_key'
-        constraints = [
-            models.UniqueConstraint("study", "recipient", name="one_key_per_recipient")
-        ]
+        constraints = [models.UniqueConstraint("study", "recipient", name="one_key_per_recipient")]
 
     def __str__(self) -> str:
         return f"{self.recipient}"

@@ -40,15 +40,15 @@ _ALLOWED = {
     "float_type": "must be a number without quotes, for example 0.6",
     "finite_number": "must be an ordinary number, for example 0.6",
     "bool_type": "must be true or false, without quotes",
-    "model_type": "must be a table of keys, for example [study], or { key = ... } in a list",
-    "dict_type": "must be a table of keys, for example { EVE = ... }",
+    "model_type": "must be a table of keys, for example [study], or {{ key = ... }} in a list",
+    "dict_type": "must be a table of keys, for example {{ EVE = ... }}",
     "tuple_type": "must be a list: [ ... ], or for tables [[...]]",
     "greater_than_equal": "must be {ge} or more",
     "greater_than": "must be more than {gt}",
     "less_than_equal": "must be {le} or less",
     "less_than": "must be less than {lt}",
-    "too_short": "at least {min_length} entries are needed here",
-    "too_long": "at most {max_length} entries are allowed here",
+    "too_short": "{min_length} or more entries are needed here",
+    "too_long": "{max_length} or fewer entries are allowed here",
     "string_too_long": "must have at most {max_length} characters",
     "wording": "{allowed}",
 }
@@ -134,16 +134,25 @@ def _syntax_problem(text: str, error: ValueError) -> Problem:
 
 
 def _findings(document: Mapping[str, Any], errors: Iterable[ErrorDetails]) -> list[Finding]:
-    return [_finding(error) for error in errors if error["type"] != "study_rules"]
+    return [_finding(error) for error in errors if not _says_nothing_new(error)]
+
+
+def _says_nothing_new(error: ErrorDetails) -> bool:
+    """True of the rules, which run by themselves, and of a list whose wrong entries, each reported
+    already, pydantic counts as not there."""
+    if error["type"] == "too_short":
+        return len(error["input"]) >= error["ctx"]["min_length"]
+    return error["type"] == "study_rules"
 
 
 def _finding(error: ErrorDetails) -> Finding:
-    loc: Loc = tuple(step for step in error["loc"] if step != "[key]")
-    kind, limits = error["type"], error.get("ctx", {})
+    loc, kind, limits = error["loc"], error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
         return Finding(loc, error["input"], _unknown_key(loc))
     if kind == "literal_error":
         return Finding(loc, error["input"], _not_one_of(loc, error["input"]))
+    if loc[-1] == "[key]":  # pydantic's mark for "the key itself is wrong"
+        loc = loc[:-1]
     template = _ALLOWED.get(kind)
     message = template.format(**limits) if template else error["msg"]
     return Finding(loc, ABSENT if kind == "missing" else error["input"], message)

@@ -49,11 +49,14 @@ class Finding(NamedTuple):
     message: str
 
 
-class Absent:
-    """Stands in ``Finding.found`` for a key that is not in the document."""
+@dataclass(frozen=True)
+class Words:
+    """Stands in ``Finding.found`` for what is not a value of the document."""
+
+    text: str
 
 
-ABSENT = Absent()
+ABSENT = Words("nothing")
 
 
 def printable(text: str) -> str:
@@ -66,8 +69,10 @@ def printable(text: str) -> str:
 
 def show(value: Any) -> str:
     """A value as it would be written in the file, on one line and at most 60 characters."""
-    if isinstance(value, Absent) or value is None:
-        return "nothing"
+    if value is None:
+        return ABSENT.text
+    if isinstance(value, Words):
+        return printable(value.text)
     try:
         text = json.dumps(value, ensure_ascii=False, default=str)
     except RecursionError:

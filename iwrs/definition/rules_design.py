@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from iwrs.definition.problem import ABSENT, Finding, Loc, show
+from iwrs.definition.problem import ABSENT, Finding, Loc, Words, show
 from iwrs.definition.reading import Document, at, inner, number, rows
 
 MAX_STRATA = 256
@@ -36,8 +36,8 @@ def _list_long_enough(document: Document) -> Iterator[Finding]:
     subjects = number(document, "study", "max_subjects")
     strata = math.prod(len(rows(document, *loc)) for loc in inner(document, "factors", "levels"))
     if strata > MAX_STRATA:
-        message = f"make {strata} strata together; at most {MAX_STRATA} strata are allowed"
-        yield Finding(("factors",), len(rows(document, "factors")), f"the factors {message}")
+        message = f"the factors together may make at most {MAX_STRATA} strata"
+        yield Finding(("factors",), Words(f"{strata} strata"), message)
     elif length is not None and subjects is not None and 0 < length * strata < subjects:
         need = -(-subjects // strata)
         message = (
@@ -56,10 +56,10 @@ def _stratum_keys_short(document: Document) -> Iterator[Finding]:
         longest += len(key) + max(widths, default=0) + 2 if isinstance(key, str) else 0
     if longest - 1 > MAX_STRATUM_KEY:
         message = (
-            f"factor and level keys joined make a stratum key of {longest - 1} characters; "
-            f"at most {MAX_STRATUM_KEY} are allowed: use shorter keys"
+            f"the factor and level keys together make the key of a stratum, which may have at "
+            f"most {MAX_STRATUM_KEY} characters: use shorter keys"
         )
-        yield Finding(("factors",), len(rows(document, "factors")), message)
+        yield Finding(("factors",), Words(f"{longest - 1} characters"), message)
 
 
 def _subjects(document: Document) -> Iterator[Finding]:
@@ -130,7 +130,7 @@ def _looks(document: Document) -> Iterator[Finding]:
     looks = at(document, "interim", "looks")
     if not isinstance(looks, list | tuple) or not looks:
         return
-    if any(type(look) not in (int, float) for look in looks):
+    if any(type(look) not in (int, float) or not math.isfinite(look) for look in looks):
         return
     for i, (earlier, later) in enumerate(pairwise(looks), start=1):
         if not later > earlier:

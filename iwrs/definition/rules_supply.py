@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from iwrs.definition.problem import ABSENT, Finding, show
+from iwrs.definition.problem import ABSENT, Finding, Words, show
 from iwrs.definition.reading import Document, at, number, rows
 from iwrs.definition.wording import comparable
 
@@ -18,7 +18,7 @@ def _one_blinded_drug(document: Document) -> Iterator[Finding]:
     blinded = [row.get("key") for _, row in drugs if row["blinded"]]
     if len(blinded) != 1:
         message = "exactly one drug must have blinded = true, all others blinded = false"
-        yield Finding(("drugs",), f"{len(blinded)} blinded drugs", message)
+        yield Finding(("drugs",), Words(f"{len(blinded)} blinded drugs"), message)
 
 
 def _dose_levels(document: Document) -> Iterator[Finding]:
@@ -53,7 +53,7 @@ def _blinded_drug_has_dose(document: Document) -> Iterator[Finding]:
     blinded = [row.get("key") for _, row in rows(document, "drugs") if row.get("blinded") is True]
     if len(blinded) == 1 and doses and not any(row.get("drug") == blinded[0] for _, row in doses):
         message = f"the blinded drug {blinded[0]} needs at least one dose level"
-        yield Finding(("dose_levels",), f"no dose level of {blinded[0]}", message)
+        yield Finding(("dose_levels",), Words(f"none of {blinded[0]}"), message)
 
 
 def _contents_match_arms(document: Document) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import psycopg
 
-from iwrs.embedded import provision
+from iwrs import provision
 from iwrs.embedded.account import (
     Account,
     child_options,
@@ -144,10 +144,8 @@ class Postgres:
         done = subprocess.run(command, capture_output=True, text=True, **options)  # noqa: S603
         if done.returncode:
             shutil.rmtree(draft, ignore_errors=True)
-            raise EmbeddedError(
-                f"PostgreSQL could not create its files in {self._state_dir}:\n"
-                + "\n".join((done.stderr or done.stdout).splitlines()[-10:])
-            )
+            said = "\n".join((done.stderr or done.stdout).splitlines()[-10:])
+            raise EmbeddedError(f"PostgreSQL could not create {self.cluster}:\n{said}")
 
     def _clear_left_behind(self) -> None:
         """Stop a server whose supervisor was killed, and remove what a crash left.
@@ -155,18 +153,23 @@ class Postgres:
         The state directory is locked by us, so nobody else is using that server.
         """
         pid_file = self.cluster / "postmaster.pid"
-        try:
-            process = psutil.Process(int(pid_file.read_text().split()[0]))
-            ours = str(self.cluster) in process.cmdline()
-        except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
-            process, ours = None, False
-        if process and ours:
-            stop_process(process, "PostgreSQL", how=signal.SIGINT)
-        elif process:
-            pid_file.unlink()  # the number now belongs to another program
+        first = (_lines(pid_file) or [""])[0]
+        noted = int(first) if first.isdigit() else 0
+        left = {process.pid: process for process in self._processes()}
+        if noted in left:
+            stop_process(left.pop(noted), "PostgreSQL", how=signal.SIGINT)
+        elif not noted or psutil.pid_exists(noted):
+            pid_file.unlink(missing_ok=True)  # cut short, or now another program's number
+        for process in left.values():
+            stop_process(process, "A session of PostgreSQL", how=signal.SIGTERM)
         _claim(self.socket_dir, self._account)
-        for left in self.socket_dir.glob(".s.PGSQL.*"):
-            left.unlink()
+        for stale in self.socket_dir.glob(".s.PGSQL.*"):
+            stale.unlink()
+
+    def _processes(self) -> list[psutil.Process]:
+        """All processes that work in this cluster: the server's and its sessions'."""
+        ours = {"name": "postgres", "cwd": str(self.cluster)}
+        return [process for process in psutil.process_iter(list(ours)) if process.info == ours]
 
     def _launch(self) -> None:
         settings = SETTINGS | ({} if self._durable else UNSAFE_AND_FAST)
@@ -187,24 +190,19 @@ class Postgres:
         deadline = time.monotonic() + SECONDS_TO_START
         while time.monotonic() < deadline:
             if self.pid is None:
-                raise EmbeddedError(f"PostgreSQL stopped at once. Its log:\n{self._tail()}")
+                raise EmbeddedError(f"PostgreSQL stopped at once. Its log:\n{last_lines(self.log)}")
             if self._says_ready():
                 self.superuser().close()
                 return
             time.sleep(0.05)
         raise EmbeddedError(
-            f"PostgreSQL did not answer within {SECONDS_TO_START} seconds. Its log:\n{self._tail()}"
+            f"PostgreSQL did not answer within {SECONDS_TO_START} seconds. Its log:\n{last_lines(self.log)}"
         )
 
     def _says_ready(self) -> bool:
-        try:
-            lines = (self.cluster / "postmaster.pid").read_text().splitlines()
-        except OSError:
-            return False
-        return len(lines) > 7 and lines[7].strip() == "ready"
-
-    def _tail(self) -> str:
-        return last_lines(self.log)
+        # After a crash the file is still the old server's, so the process id counts too.
+        lines = _lines(self.cluster / "postmaster.pid")
+        return len(lines) > 7 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
 
     def superuser(self, database: str = "postgres") -> psycopg.Connection[Any]:
         """Connect as the cluster's superuser, each statement in its own transaction."""
@@ -235,7 +233,7 @@ class Postgres:
         def create() -> None:
             with self.superuser() as server:
                 provision.create_database(server, name, template)
-                provision.close_to_public(server, name, to=provision.ROLES)
+                provision.close_to_public(server, name)
             if template is None:
                 with self.superuser(name) as inside:
                     provision.close_schema(inside)
@@ -274,6 +272,13 @@ class Postgres:
                 return
             except subprocess.TimeoutExpired:
                 continue
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except FileNotFoundError:
+        return []
 
 
 def _socket_dir(state_dir: Path) -> Path:

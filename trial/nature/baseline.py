@@ -28,11 +28,12 @@ LEVELS: Mapping[str, tuple[str, ...]] = {
     "most_recent_treatment": ("adjuvant", "advanced_or_metastatic"),
     "disease_free_interval": (
         "no_adjuvant_therapy",
+        "unknown",
         "over_24_months",
         "12_to_24_months",
         "under_12_months",
     ),
-    "previous_chemotherapy": ("metastatic", "neoadjuvant_or_adjuvant_only", "none"),
+    "previous_chemotherapy": ("metastatic", "none", "neoadjuvant_or_adjuvant_only"),
     "number_of_previous_therapies": ("1", "2", "3_or_more"),
     "previous_tamoxifen": YES_NO,
     "previous_fulvestrant": YES_NO,
@@ -50,8 +51,8 @@ PERCENT: Mapping[str, tuple[Sequence[float], Sequence[float]]] = {
     "site_bone": ((76,), (77,)),
     "number_of_metastatic_sites": ((32, 31.5), (29, 34)),
     "most_recent_treatment": ((21,), (16,)),
-    "disease_free_interval": ((31.3, 56.3, 5), (31, 54.5, 6)),
-    "previous_chemotherapy": ((26, 44), (26, 40)),
+    "disease_free_interval": ((31, 6, 56, 5), (31, 5, 54, 6)),
+    "previous_chemotherapy": ((26, 30), (26, 34)),
     "number_of_previous_therapies": ((16, 30), (18, 30)),
     "previous_tamoxifen": ((47,), (49,)),
     "previous_fulvestrant": ((17,), (16,)),
@@ -81,9 +82,7 @@ class Margins:
     def levels(self, name: str, score: Floats, among: Bools | None = None) -> Ints:
         """Level index of each subject; subjects outside ``among`` get the last level.
 
-        ``among`` must hold the published share or more. A free draw scales the share of the
-        levels to ``among``, whose expected size it takes from its actual mask's strata share.
-        """
+        XX"""
         eve, pbo = (np.cumsum(side) / 100 for side in PERCENT[name])
         placed = self.uniform(score, among)
         edges = np.tile((2 * eve + pbo) / 3, (score.size, 1))
@@ -127,13 +126,11 @@ def _history(draws: Mapping[str, Floats], margins: Margins, sensitive: Bools) ->
     dfi_score = draws["dfi"] + (0.3 * ~sensitive if fitted else 0.0)
     dfi = margins.levels("disease_free_interval", dfi_score)
     had_adjuvant = dfi != 0
-    recent = margins.levels(
-        "most_recent_treatment", _squeeze(draws["recent"], 0.69), had_adjuvant
-    )
-    chemo_score = draws["chemotherapy"] - (0.25 * ~had_adjuvant if fitted else 0.0)
-    chemotherapy = margins.levels("previous_chemotherapy", chemo_score)
+    recent = margins.levels("most_recent_treatment", _squeeze(draws["recent"], 0.69), had_adjuvant)
     # chemotherapy given only with the first treatment presumes an adjuvant treatment
-    chemotherapy = np.where((chemotherapy == 1) & ~had_adjuvant, 2, chemotherapy)
+    lean = np.where(had_adjuvant, 1.0, 0.35 if fitted else 0.56)
+    chemotherapy = margins.levels("previous_chemotherapy", _squeeze(draws["chemotherapy"], lean))
+    chemotherapy = np.where((chemotherapy == 2) & ~had_adjuvant, 1, chemotherapy)
     therapy_score = draws["therapies"] + (0.4 * (recent == 1) if fitted else 0.0)
     return {
         "disease_free_interval": dfi,
@@ -152,7 +149,7 @@ def _age(placed: float, arm: str | None) -> int:
 
 def _months(level: str, share: float) -> Answer:
     """Disease-free interval in months inside its class (median over all about 58)."""
-    if level == "no_adjuvant_therapy":
+    if level in ("no_adjuvant_therapy", "unknown"):
         return None
     if level == "over_24_months":
         return min(340, int(25 + 37 * (share / (1 - share)) ** 0.75))

@@ -46,6 +46,7 @@ class Counts:
     central_responders: int
     local_median: float
     central_median: float
+    best_response_progression: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,8 @@ class Course:
 
 
 COUNTS: Mapping[str, Counts] = {
-    EVE: Counts(202, 114, 52, 3, 227, 92, 34, 46, 2, 34, 6.9, 10.6),
-    PBO: Counts(157, 104, 31, 1, 69, 10, 7, 1, 0, 1, 2.8, 4.1),
+    EVE: Counts(202, 114, 52, 3, 227, 92, 34, 46, 2, 34, 6.9, 10.6, 0.099),
+    PBO: Counts(157, 104, 31, 1, 69, 10, 7, 1, 0, 1, 2.8, 4.1, 0.314),
 }
 COURSES: Mapping[str, Course] = {
     EVE: Course(1.1, 270.0, 420.0, 0.54, 0.21, 0.08, 0.12),
@@ -80,7 +81,8 @@ DROP_OUT_SIX_MONTHS = 0.08
 LOG_HAZARD_VISCERAL, LOG_HAZARD_NOT_SENSITIVE = 0.25, 0.30
 NEVER_DOSED_SHARE = 4 / SUBJECTS
 MISSED_SCAN, LOCAL_NOT_EVALUABLE, CENTRAL_NOT_EVALUABLE = 0.010, 0.012, 0.025
-OUT_OF_WINDOW = 0.03
+OUT_OF_WINDOW, OUT_OF_WINDOW_LATE = 0.03, 0.12
+"""Share of scans 8 to 14 days off the plan: up to visit 5, and later, when discipline fades."""
 NEW_THERAPY_AFTER_PROGRESSION = 0.65
 
 STOP_REASONS = (

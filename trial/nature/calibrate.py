@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .bolero2 import Counts
-from .course import Progress, Schedule, follow, latent_days
+from .course import NotFeasibleError, Progress, Schedule, follow, latent_days
 from .streams import Floats
-from .survival import median_months
 
 SHAPES = np.round(np.arange(0.70, 1.81, 0.05), 2)
 KEPT = 5
@@ -30,7 +29,9 @@ class Fit:
     progress: Progress
 
 
-def scale_for(draws: Mapping[str, Floats], plan: Schedule, shape: float, events: int) -> float | None:
+def scale_for(
+    draws: Mapping[str, Floats], plan: Schedule, shape: float, events: int
+) -> float | None:
     """Scale in days for which exactly ``events`` local events are seen; None if none is found."""
     low, high = 1.0, 20_000.0
     for _ in range(60):
@@ -50,7 +51,9 @@ def fits(draws: Mapping[str, Floats], plan: Schedule, target: Counts) -> list[Fi
         if scale is None:
             continue
         progress = follow(draws, plan, latent_days(draws, plan, shape, scale))
-        median = median_months(progress.months_axis, progress.event)
+        median = progress.median
         if np.isfinite(median):
             found.append(Fit(shape, scale, median, progress))
+    if not found:
+        raise NotFeasibleError("no Weibull shape gives the count and a median")
     return sorted(found, key=lambda fit: abs(fit.median - target.local_median))[:KEPT]

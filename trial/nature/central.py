@@ -13,19 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from .bolero2 import Counts
-from .course import NEVER, Progress, Schedule
+from .course import NEVER, NotFeasibleError, Progress, Schedule
 from .streams import Bools, Floats, Ints
 from .survival import median_months
 
-SLOPES = np.arange(-2.0, 2.01, 0.2)
-EARLIER_SHARES = (0.05, 0.10, 0.15, 0.20)
+SLOPES = np.round(np.arange(-2.0, 2.01, 0.1), 1)
+EARLIER_SHARES = (0.04, 0.08, 0.12, 0.16, 0.20)
 DEFAULT_EARLIER_SHARE = 0.12
 DEATH_MINIMUM_GAP = 14
 KEPT = 6
-
-
-class NotFeasibleError(Exception):
-    """These draws cannot meet the exact counts; other draws may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +31,21 @@ class CentralCourse:
     scan_index: Ints
     day: Ints
     last: Ints
-    median: float
 
     @property
     def event(self) -> Bools:
+        """Progression by central review, or death without it."""
         return self.day < NEVER
 
     @property
     def days(self) -> Ints:
         """Analysis time in days: AVAL = ADT - RANDDT + 1."""
         return np.where(self.event, self.day, self.last) + 1
+
+    @property
+    def median(self) -> float:
+        """Kaplan-Meier median in months."""
+        return median_months(self.days, self.event)
 
 
 def pick(key: Floats, among: Bools, count: int) -> Bools:
@@ -83,8 +84,7 @@ def review(
     day = np.where(confirmed, seen, np.where(local.died, local.day, NEVER))
     watched = usable & (plan.scan <= local.day[:, None]) & (plan.scan < plan.limit[:, None])
     last = np.where(watched, plan.scan, 0).max(axis=1)
-    course = CentralCourse(scan_index=index, day=day, last=last, median=np.nan)
-    return CentralCourse(index, day, last, median_months(course.days, course.event))
+    return CentralCourse(scan_index=index, day=day, last=last)
 
 
 def central_fits(
@@ -100,11 +100,15 @@ def central_fits(
         weight = np.exp(slope * (np.minimum(local.day, 700) - 120) / 100)
         confirmed = pick(-np.log(draws["confirm"]) / weight, local.progressed, confirmations)
         found += [review(draws, plan, local, confirmed, share) for share in EARLIER_SHARES]
-    finite = [course for course in found if np.isfinite(course.median)]
-    return sorted(finite, key=lambda c: abs(c.median - target.central_median))[:KEPT]
+    medians = [course.median for course in found]
+    order = np.argsort(np.abs(np.array(medians) - target.central_median), kind="stable")
+    nearest = [found[i] for i in order[:KEPT] if np.isfinite(medians[i])]
+    if not nearest:
+        raise NotFeasibleError("central review reaches no median")
+    return nearest
 
 
-def death_days(draws: Mapping[str, Floats], local: Progress, gap: float) -> Ints:
+def death_days(draws: Mapping[str, Floats], local: Progress, gap: float | Floats) -> Ints:
     """Day of death of each subject, unless the cut comes first: ``gap`` is the mean in days."""
     wait = DEATH_MINIMUM_GAP + np.ceil(-np.log(draws["death_gap"]) * gap).astype(np.int64)
     return np.where(local.died, local.day, np.where(local.progressed, local.day + wait, NEVER))

@@ -46,11 +46,15 @@ COUNTRIES: tuple[tuple[str, str, int, tuple[str, ...]], ...] = (
     ("NZ", "New Zealand", 2, ("Pacific/Auckland",)),
 )
 
+# fmt: off
 _STEMS = (
-    "Velmara Ostrel Kervane Halvorsund Brinmoor Tessalo Orvanne Lindrake Morvessa Quillen "
-    "Saravel Drosmont Elvaste Farrowby Galdriss Ivenhall Jorvale Kastrelle Lumenna Marrowick "
-    "Nerevan Olsterby Pelgrove Rhodenna Sundermal Tarvosa Ulverane Wexholt Yarrendal Zelmora"
-).split()
+    "Velmara", "Ostrel", "Kervane", "Halvorsund", "Brinmoor", "Tessalo",
+    "Orvanne", "Lindrake", "Morvessa", "Quillen", "Saravel", "Drosmont",
+    "Elvaste", "Farrowby", "Galdriss", "Ivenhall", "Jorvale", "Kastrelle",
+    "Lumenna", "Marrowick", "Nerevan", "Olsterby", "Pelgrove", "Rhodenna",
+    "Sundermal", "Tarvosa", "Ulverane", "Wexholt", "Yarrendal", "Zelmora",
+)
+# fmt: on
 _KINDS = (
     "University Hospital",
     "Cancer Centre",

@@ -14,6 +14,7 @@ import numpy as np
 from . import bolero2
 from .accrual import Arrivals
 from .streams import Bools, Floats, Ints
+from .survival import median_months
 
 NEVER = 1_000_000
 SCANS = 14
@@ -31,6 +32,10 @@ COURSE_COLUMNS = {
 # days early or late, and how likely, of a scan inside its window
 _JITTER = np.array([-5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7])
 _JITTER_WEIGHTS = np.array([1, 2, 4, 8, 20, 34, 12, 8, 5, 3, 1.5, 1, 0.5])
+
+
+class NotFeasibleError(Exception):
+    """These draws cannot meet the exact counts; other draws may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +70,23 @@ class Progress:
 
     @property
     def event(self) -> Bools:
+        """Progression seen, or death before it."""
         return self.day < NEVER
 
     @property
     def progressed(self) -> Bools:
+        """Progression seen by the investigator."""
         return self.scan_index >= 0
 
     @property
-    def months_axis(self) -> Ints:
+    def days(self) -> Ints:
         """Analysis time in days: AVAL = ADT - RANDDT + 1."""
         return np.where(self.event, self.day, self.last) + 1
+
+    @property
+    def median(self) -> float:
+        """Kaplan-Meier median in months."""
+        return median_months(self.days, self.event)
 
 
 def _scan_days(draws: Mapping[str, Floats], day: Ints) -> Ints:
@@ -82,15 +94,18 @@ def _scan_days(draws: Mapping[str, Floats], day: Ints) -> Ints:
     planned = bolero2.SCAN_INTERVAL_DAYS * np.arange(1, SCANS + 1)
     edges = np.cumsum(_JITTER_WEIGHTS) / _JITTER_WEIGHTS.sum()
     shift = _JITTER[np.searchsorted(edges, draws["jitter"])]
-    tail = draws["tail"]
-    late = 8 + np.floor(7 * tail / bolero2.OUT_OF_WINDOW).astype(np.int64)
-    shift = np.where(tail < bolero2.OUT_OF_WINDOW, np.where(draws["jitter"] < 0.3, -late, late), shift)
+    off = np.where(np.arange(SCANS) < 5, bolero2.OUT_OF_WINDOW, bolero2.OUT_OF_WINDOW_LATE)
+    far = 8 + np.floor(7 * draws["tail"] / off).astype(np.int64)
+    far = np.where(draws["jitter"] < 0.5, -far, far)
+    shift = np.where(draws["tail"] < off, far, shift)
     scan = planned + shift
     weekday = (day[:, None] + scan + bolero2.FIRST_RANDOMIZED.weekday()) % 7
     return scan - (weekday == 5) + (weekday == 6)
 
 
-def schedule(draws: Mapping[str, Floats], arrivals: Arrivals, strata: Ints, never: Bools) -> Schedule:
+def schedule(
+    draws: Mapping[str, Floats], arrivals: Arrivals, strata: Ints, never: Bools
+) -> Schedule:
     """The observation plan: scans, which can be evaluated, drop-out, and stratum effects."""
     attended = draws["missed"] >= bolero2.MISSED_SCAN
     rate = -np.log1p(-bolero2.DROP_OUT_SIX_MONTHS) / (6 * bolero2.DAYS_PER_MONTH)
@@ -132,7 +147,9 @@ def follow(draws: Mapping[str, Floats], plan: Schedule, latent: Floats) -> Progr
     return Progress(day=day, scan_index=index, died=died, last=last)
 
 
-def subset(draws: Mapping[str, Floats], plan: Schedule, rows: Bools) -> tuple[dict[str, Floats], Schedule]:
+def subset(
+    draws: Mapping[str, Floats], plan: Schedule, rows: Bools
+) -> tuple[dict[str, Floats], Schedule]:
     """The draws and the plan of some subjects."""
     part = Schedule(*(getattr(plan, name)[rows] for name in Schedule.__slots__))
     return {name: column[rows] for name, column in draws.items()}, part

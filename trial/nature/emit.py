@@ -71,25 +71,33 @@ def _visits(outcome: Outcome, i: int, origin: date) -> tuple[VisitCourse, ...]:
 
 
 def _patient(
-    i: int, arrivals: Arrivals, outcome: Outcome, answers: dict[str, str], arm: str | None,
-    deviation: bool, row: dict[str, Answer],
+    i: int,
+    arrivals: Arrivals,
+    outcome: Outcome,
+    answers: dict[str, str],
+    arm: str | None,
+    deviation: bool,
+    row: dict[str, Answer],
 ) -> PatientCourse:
     origin = arrivals.randomized_at[i].date()
     treatment = outcome.treatment
     visits = _visits(outcome, i, origin)
     calls = tuple(origin + timedelta(days=d) for d in outcome.contacts[i].tolist() if d < NEVER)
-    alive = {
-        "kit_handed_over_on": _date(origin, int(treatment.handed_over[i])),
-        "first_dose_on": _date(origin, int(treatment.first_dose[i])),
-        "new_therapy_on": _date(origin, int(treatment.new_therapy[i])),
-        "withdrawal_on": _date(origin, int(treatment.withdrawal[i])),
-    }
+    handed_over, first_dose, new_therapy, withdrawal = (
+        _date(origin, int(days[i]))
+        for days in (
+            treatment.handed_over,
+            treatment.first_dose,
+            treatment.new_therapy,
+            treatment.withdrawal,
+        )
+    )
     drug = _stop(origin, int(treatment.drug_stop[i]), int(treatment.drug_reason[i]))
     exemestane = _stop(
         origin, int(treatment.exemestane_stop[i]), int(treatment.exemestane_reason[i])
     )
     stops = [stop.on for stop in (drug, exemestane) if stop is not None]
-    met = [origin, *calls, *stops, *(v.on for v in visits), *(d for d in alive.values() if d)]
+    single = [d for d in (handed_over, first_dose, new_therapy, withdrawal) if d is not None]
     return PatientCourse(
         centre=arrivals.centres[int(arrivals.centre[i])].number,
         screened_at=arrivals.screened_at[i],
@@ -104,8 +112,11 @@ def _patient(
         exemestane_stop=exemestane,
         death_on=_date(origin, int(outcome.death[i])),
         survival_contacts=calls,
-        last_contact_on=max(met),
-        **alive,
+        kit_handed_over_on=handed_over,
+        first_dose_on=first_dose,
+        new_therapy_on=new_therapy,
+        withdrawal_on=withdrawal,
+        last_contact_on=max([origin, *calls, *stops, *single, *(v.on for v in visits)]),
     )
 
 

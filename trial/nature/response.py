@@ -18,12 +18,18 @@ _NE, _SD, _PR, _CR, _PD = range(5)
 def attended(plan: Schedule, local: Progress) -> Bools:
     """Scans that took place: up to the event, drop-out or the cut; shape (subjects, scans)."""
     before_limit = plan.scan < np.minimum(plan.limit, plan.horizon + 1)[:, None]
-    before_event = np.where(local.died[:, None], plan.scan < local.day[:, None], plan.scan <= local.day[:, None])
+    before_event = np.where(
+        local.died[:, None], plan.scan < local.day[:, None], plan.scan <= local.day[:, None]
+    )
     return before_limit & before_event
 
 
 def _responders(
-    draws: Mapping[str, Floats], local_good: Ints, central_good: Ints, measurable: Bools, groups: tuple[Group, ...]
+    draws: Mapping[str, Floats],
+    local_good: Ints,
+    central_good: Ints,
+    measurable: Bools,
+    groups: tuple[Group, ...],
 ) -> tuple[Bools, Bools, Bools]:
     """Local responders, those of them complete, and central responders."""
     local, complete, central = (np.zeros(measurable.size, dtype=np.bool_) for _ in range(3))

@@ -3,7 +3,7 @@
 Subject ``i`` in phase ``p`` reads numpy's PCG64 seeded by ``SeedSequence(seed, spawn_key=(p, i))``.
 Only ``random_raw`` is used: numpy promises the bits of a bit generator across versions, but not
 the methods of ``Generator``. A subject's numbers therefore depend on seed, phase and arrival
-index alone, never on the arm or on how many others there are.
+index alone, never on the arm.
 """
 
 from __future__ import annotations

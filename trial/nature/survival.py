@@ -33,18 +33,17 @@ def _risk_terms(days: Ints, events: Bools, treated: Bools) -> tuple[Floats, Floa
     """Efron's treated and control numbers at risk for each event of one stratum."""
     times, where = np.unique(days[events], return_inverse=True)
     deaths = np.bincount(where, minlength=times.size)
-    deaths_treated = np.bincount(where, weights=treated[events], minlength=times.size)
+    deaths_treated = np.bincount(where[treated[events]], minlength=times.size)
     sizes = []
     for group in (treated, ~treated):
         ordered = np.sort(days[group])
-        sizes.append(ordered.size - np.searchsorted(ordered, times, side="left"))
+        sizes.append((ordered.size - np.searchsorted(ordered, times)).astype(np.float64))
     each = np.repeat(np.arange(times.size), deaths)
     rank = np.arange(each.size) - np.repeat(np.cumsum(deaths) - deaths, deaths)
     share = rank / deaths[each]
-    return (
-        sizes[0][each] - share * deaths_treated[each],
-        sizes[1][each] - share * (deaths - deaths_treated)[each],
-    )
+    treated_risk: Floats = sizes[0][each] - share * deaths_treated[each]
+    control_risk: Floats = sizes[1][each] - share * (deaths - deaths_treated)[each]
+    return treated_risk, control_risk
 
 
 def hazard_ratio(days: Ints, events: Bools, treated: Bools, strata: Ints) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import bolero2
 from .bolero2 import STOP_REASONS, Counts, Course
-from .central import NotFeasibleError, pick
+from .central import pick
 from .course import NEVER, Progress, Schedule
 from .streams import Bools, Floats, Ints
 
@@ -103,7 +103,12 @@ def adverse_event_stops(
 
 
 def _new_therapy(
-    draws: Mapping[str, Floats], plan: Schedule, local: Progress, left: Bools, must: Bools, death: Ints
+    draws: Mapping[str, Floats],
+    plan: Schedule,
+    local: Progress,
+    left: Bools,
+    must: Bools,
+    death: Ints,
 ) -> Ints:
     """First day of another cancer therapy: after progression, or on leaving by a decision."""
     wanted = must | (draws["new_therapy"] < bolero2.NEW_THERAPY_AFTER_PROGRESSION)
@@ -133,7 +138,9 @@ def treat(
     length = np.minimum(end, plan.horizon) - dose
     both, alone = adverse_event_stops(draws, length >= 21, local, left, groups)
     ill = dose + 7 + np.floor((length - 14) * draws["ae_day"]).astype(np.int64)
-    ill_exemestane = np.minimum(ill + np.floor(8 * draws["ae_gap"]).astype(np.int64), dose + length - 1)
+    ill_exemestane = np.minimum(
+        ill + np.floor(8 * draws["ae_gap"]).astype(np.int64), dose + length - 1
+    )
     treated = ~plan.never_dosed
     drug = np.where(both | alone, ill, end)
     exemestane = np.where(both, ill_exemestane, end)
@@ -156,12 +163,11 @@ def contacts(
 ) -> Ints:
     """Days of up to three survival contacts after the assessments ended, shape (subjects, 3)."""
     decided = treatment.drug_reason == PHYSICIAN
-    start = np.where(local.progressed, local.day, np.where(decided, treatment.exemestane_stop, NEVER))
+    start = np.where(
+        local.progressed, local.day, np.where(decided, treatment.exemestane_stop, NEVER)
+    )
     nth = np.arange(1, draws["contact"].shape[1] + 1)
     wobble = np.floor(15 * draws["contact"]).astype(np.int64) - 7
     on = start[:, None] + nth * CONTACT_EVERY_DAYS + wobble
     possible = (on <= plan.horizon[:, None]) & (on < death[:, None])
     return np.where(possible, on, NEVER)
-
-
-__all__ = ["Group", "NotFeasibleError", "Treatment", "contacts", "treat"]

@@ -1,6 +1,6 @@
 """Roles and databases: who may connect, and as what. The same code serves every deployment.
 
-`python -m iwrs.embedded.provision` does it on a server that already runs (docker-compose).
+`python -m iwrs.provision` does it on a server that already runs (docker-compose).
 Everything can be run again; it corrects what was changed by hand.
 """
 
@@ -52,11 +52,10 @@ def provision(superuser_url: str, database: str, passwords: Mapping[str, str]) -
     with connect(superuser_url) as server:
         for role in ROLES:
             provision_role(server, role, passwords[role])
-        for name in _databases(server) & {"postgres", "template1"}:
-            close_to_public(server, name)
         if database not in _databases(server):
             create_database(server, database)
-        close_to_public(server, database, to=ROLES)
+        for name in ("postgres", "template1", database):
+            close_to_public(server, name)
     with connect(superuser_url, dbname=database) as inside:
         close_schema(inside)
 
@@ -101,6 +100,8 @@ def provision_test_login(server: psycopg.Connection[Any], password: str) -> None
     for role in ROLES:
         statement = sql.SQL("GRANT {} TO {} WITH SET TRUE, INHERIT FALSE")
         server.execute(statement.format(sql.Identifier(role), sql.Identifier(TEST_LOGIN)))
+    for database in _databases(server):
+        close_to_public(server, database)
 
 
 def create_database(
@@ -113,13 +114,16 @@ def create_database(
     server.execute(statement)
 
 
-def close_to_public(
-    server: psycopg.Connection[Any], database: str, to: tuple[str, ...] = ()
-) -> None:
-    """Let only the named roles connect; temporary tables stay with the owner."""
+def close_to_public(server: psycopg.Connection[Any], database: str) -> None:
+    """Let only our roles connect, and only to the owner's databases; no temporary tables."""
     name = sql.Identifier(database)
     server.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
-    for role in to:
+    ours = server.execute(
+        "SELECT rolname FROM pg_database CROSS JOIN pg_roles WHERE datname = %s"
+        " AND pg_get_userbyid(datdba) = %s AND rolname = ANY(%s)",
+        [database, OWNER, [*ROLES, TEST_LOGIN]],
+    ).fetchall()
+    for (role,) in ours:
         grant = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
         server.execute(grant.format(name, sql.Identifier(role)))
 

@@ -1,0 +1,254 @@
+"""The verbs of room 4: the schedule, visits, tumour reads, events."""
+
+from datetime import date
+from decimal import Decimal
+
+from django.db.models import Max
+
+from assessments.models import Contact, SubjectEvent, TumourRead, Visit
+from assessments.schedule import planned_visits
+from dispensing.models import Dispensation
+from dispensing.services import (
+    cancel_planned,
+    plan_dispensation,
+    randomized_on,
+    require_randomized,
+    takes_blinded_drug,
+)
+from enrolment.models import Subject
+from iwrs import clock
+from iwrs.actors import Actor
+from iwrs.acts import act
+from iwrs.locks import lock
+from iwrs.problems import Invalid, Problem
+
+OPEN = (Visit.Status.PLANNED, Visit.Status.DUE, Visit.Status.OVERDUE)
+
+
+def create_schedule(subject: Subject) -> list[Dispensation]:
+    """Store the first visits and their dispensations, within the act of randomization.
+
+    Returns the dispensations; the first is the one at randomization, due at once.
+    """
+    definition = subject.study.definition
+    anchor = randomized_on(subject)
+    dispensations = []
+    if definition.schedule.dispenses_at_randomization:
+        dispensations.append(plan_dispensation(subject, 0, anchor, anchor))
+    return _plan(subject, anchor, 1, definition.schedule.plan_ahead, dispensations)
+
+
+def extend_schedule(subject: Subject) -> None:
+    """Keep the planned number of visits ahead, within an open act that closed one."""
+    schedule = subject.study.definition.schedule
+    ahead = subject.visits.filter(status__in=OPEN).count()
+    missing = schedule.plan_ahead - ahead
+    if missing > 0:
+        last = subject.visits.aggregate(last=Max("number"))["last"] or 0
+        _plan(subject, randomized_on(subject), last + 1, last + missing, [])
+
+
+def record_visit(
+    visit: Visit,
+    *,
+    by: Actor,
+    on: date,
+    local_response: str = "",
+    ecog: int | None = None,
+    quality_of_life: Decimal | None = None,
+) -> Visit:
+    """Record that a visit took place, with the investigator's overall response if there is one.
+
+    A progression ends the six-weekly schedule; everything else plans the next visit.
+    """
+    with act("record visit", by=by):
+        subject = _locked_subject(visit.subject_id)
+        visit = lock(Visit.objects, visit.pk)
+        if visit.status not in OPEN:
+            raise Problem(
+                code="visit_closed",
+                title=f"Visit {visit.number} is already closed.",
+                action=f"Its state is: {visit.get_status_display()}.",
+            )
+        _require_day(subject, on)
+        if ecog is not None and ecog not in range(6):
+            raise Invalid({"ecog": "Give a whole number from 0 to 5."})
+        visit.status = Visit.Status.DONE
+        visit.done_on = on
+        visit.ecog = ecog
+        visit.quality_of_life = quality_of_life
+        visit.save()
+        if local_response:
+            _read(subject, TumourRead.Reader.LOCAL, on, local_response, on, by, visit)
+        if local_response == TumourRead.Response.PD:
+            end_schedule(subject)
+        else:
+            extend_schedule(subject)
+        return visit
+
+
+def miss_visit(visit: Visit, *, by: Actor, why: str) -> Visit:
+    """Record that a visit did not take place; the next one stays where it is."""
+    if not why.strip():
+        raise Invalid({"why": "Say why the visit did not take place."})
+    with act("miss visit", by=by, why=why):
+        subject = _locked_subject(visit.subject_id)
+        visit = lock(Visit.objects, visit.pk)
+        if visit.status not in OPEN:
+            raise Problem(code="visit_closed", title=f"Visit {visit.number} is already closed.")
+        visit.status = Visit.Status.MISSED
+        visit.save(update_fields=["status"])
+        extend_schedule(subject)
+        return visit
+
+
+def record_read(
+    subject: Subject, reader: str, *, by: Actor, assessed_on: date, response: str, read_on: date
+) -> TumourRead:
+    """Record the overall response that one reader gave for the scan of one day."""
+    with act("record tumour read", by=by):
+        subject = _locked_subject(subject.pk)
+        problems = {}
+        if reader not in TumourRead.Reader.values:
+            problems["reader"] = f"Choose one of: {', '.join(TumourRead.Reader.values)}."
+        if response not in TumourRead.Response.values:
+            problems["response"] = f"Choose one of: {', '.join(TumourRead.Response.values)}."
+        if read_on < assessed_on:
+            problems["read_on"] = "A scan cannot be read before it was made."
+        if problems:
+            raise Invalid(problems)
+        _require_day(subject, assessed_on, field="assessed_on")
+        if read_on > clock.today(subject.centre.time_zone):
+            raise Invalid({"read_on": "This day is in the future."})
+        visit = subject.visits.filter(done_on=assessed_on).first()
+        read = _read(subject, reader, assessed_on, response, read_on, by, visit)
+        if reader == TumourRead.Reader.LOCAL and response == TumourRead.Response.PD:
+            end_schedule(subject)
+        return read
+
+
+def record_event(
+    subject: Subject, kind: str, *, by: Actor, on: date, detail: str = ""
+) -> SubjectEvent:
+    """Record a new therapy, a withdrawal, a loss to follow-up or a death. Each happens once."""
+    with act(f"record {kind}", by=by):
+        subject = _locked_subject(subject.pk)
+        if kind not in SubjectEvent.Kind.values:
+            raise Invalid({"kind": f"Choose one of: {', '.join(SubjectEvent.Kind.values)}."})
+        if subject.events.filter(kind=kind).exists():
+            raise Problem(
+                code="event_known",
+                title=f"{SubjectEvent.Kind(kind).label} is already recorded for this subject.",
+                action="If the recorded day is wrong, ask the study manager for a correction.",
+            )
+        _require_day(subject, on, after_death=kind != SubjectEvent.Kind.DEATH)
+        if kind == SubjectEvent.Kind.DEATH:
+            _require_last(subject, on)
+        event = SubjectEvent.objects.create(
+            subject=subject, kind=kind, occurred_on=on, detail=detail, recorded_by=by.label
+        )
+        if kind != SubjectEvent.Kind.NEW_THERAPY:
+            end_schedule(subject)
+            cancel_planned(subject)
+        return event
+
+
+def record_contact(subject: Subject, *, by: Actor, on: date) -> Contact:
+    """Record a day on which the subject was known to be alive."""
+    with act("record contact", by=by):
+        subject = _locked_subject(subject.pk)
+        _require_day(subject, on)
+        contact, _ = Contact.objects.get_or_create(
+            subject=subject, contact_on=on, defaults={"recorded_by": by.label}
+        )
+        return contact
+
+
+def end_schedule(subject: Subject) -> None:
+    """Close the visits still ahead, within an open act."""
+    subject.visits.filter(status__in=OPEN).update(status=Visit.Status.CANCELLED)
+
+
+def _plan(
+    subject: Subject, anchor: date, first: int, last: int, dispensations: list[Dispensation]
+) -> list[Dispensation]:
+    schedule = subject.study.definition.schedule
+    visits = []
+    with_drug = schedule.dispenses_at_visits and takes_blinded_drug(subject)
+    for planned in planned_visits(schedule, anchor, first, last):
+        visit = Visit(
+            subject=subject,
+            number=planned.number,
+            due_on=planned.due_on,
+            window_from=planned.window_from,
+            window_to=planned.window_to,
+        )
+        if with_drug:
+            visit.dispensation = plan_dispensation(
+                subject, planned.number, planned.due_on, planned.window_from
+            )
+            dispensations.append(visit.dispensation)
+        visits.append(visit)
+    Dispensation.objects.bulk_create(dispensations)
+    Visit.objects.bulk_create(visits)
+    return dispensations
+
+
+def _locked_subject(pk: int) -> Subject:
+    subject = lock(Subject.objects.select_related("centre", "study"), pk)
+    require_randomized(subject)
+    return subject
+
+
+def _require_day(
+    subject: Subject, on: date, *, field: str = "on", after_death: bool = True
+) -> None:
+    """The day is not before randomization, not in the future, and not after death."""
+    if on < randomized_on(subject):
+        raise Invalid({field: "This day is before the subject was randomized."})
+    if on > clock.today(subject.centre.time_zone):
+        raise Invalid({field: "This day is in the future."})
+    if after_death:
+        death = subject.events.filter(kind=SubjectEvent.Kind.DEATH).first()
+        if death and on > death.occurred_on:
+            raise Invalid({field: f"The subject died on {death.occurred_on:%-d %B %Y}."})
+
+
+def _require_last(subject: Subject, died_on: date) -> None:
+    """Nothing that needs a living subject may be recorded after the day of death."""
+    newest = [
+        subject.visits.aggregate(day=Max("done_on"))["day"],
+        subject.reads.aggregate(day=Max("assessed_on"))["day"],
+        subject.contacts.aggregate(day=Max("contact_on"))["day"],
+    ]
+    last = max((day for day in newest if day), default=None)
+    if last and died_on < last:
+        raise Invalid({"on": f"The subject was seen alive on {last:%-d %B %Y}."})
+
+
+def _read(
+    subject: Subject,
+    reader: str,
+    assessed_on: date,
+    response: str,
+    read_on: date,
+    by: Actor,
+    visit: Visit | None,
+) -> TumourRead:
+    if response not in TumourRead.Response.values:
+        raise Invalid({"response": f"Choose one of: {', '.join(TumourRead.Response.values)}."})
+    if subject.reads.filter(reader=reader, assessed_on=assessed_on).exists():
+        raise Problem(
+            code="read_known",
+            title="This reader's response for the scan of this day is already recorded.",
+            action="If it is wrong, ask the study manager for a correction.",
+        )
+    return TumourRead.objects.create(
+        subject=subject,
+        visit=visit,
+        reader=reader,
+        assessed_on=assessed_on,
+        response=response,
+        read_on=read_on,
+        recorded_by=by.label,
+    )

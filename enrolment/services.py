@@ -1,0 +1,240 @@
+"""The verbs of room 1: centres, people at them, screening, deviations."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from enrolment.eligibility import Unmet, unmet, wrong_answers, wrong_baseline
+from enrolment.models import Centre, CentreRole, Deviation, EligibilityAnswer, Subject
+from iwrs import clock
+from iwrs.accounts.models import User
+from iwrs.actors import Actor
+from iwrs.acts import act
+from iwrs.definition import StratumAnswerError
+from iwrs.locks import lock
+from iwrs.models import Study
+from iwrs.problems import Invalid, Problem
+from iwrs.signatures import Signature
+
+
+@dataclass(frozen=True)
+class Screening:
+    """What a site knows of a subject at screening. Keys are those of the study definition."""
+
+    consent_on: date | None
+    strata: Mapping[str, str] = field(default_factory=dict)
+    eligibility: Mapping[str, str] = field(default_factory=dict)
+    baseline: Mapping[str, object] = field(default_factory=dict)
+
+
+def add_centre(study: Study, *, by: Actor, **fields: object) -> Centre:
+    """Add a centre in preparation. `fields` are those of the `Centre` model."""
+    with act("add centre", by=by):
+        return Centre.objects.create(study=study, **fields)
+
+
+def activate_centre(centre: Centre, *, by: Actor, ethics_approved_on: date | None = None) -> Centre:
+    """Let a centre enrol. Needs the ethics approval in force (ICH E6(R3) 4.3.5)."""
+    with act("activate centre", by=by):
+        centre = lock(Centre.objects, centre.pk)
+        if ethics_approved_on is not None:
+            centre.ethics_approved_on = ethics_approved_on
+        if centre.ethics_approved_on is None:
+            raise Invalid(
+                {"ethics_approved_on": "A centre needs its ethics approval before it is active."}
+            )
+        if centre.ethics_approved_on > clock.today(centre.time_zone):
+            raise Invalid({"ethics_approved_on": "This day is in the future."})
+        centre.status = Centre.Status.ACTIVE
+        centre.activated_at = centre.activated_at or clock.now()
+        centre.save()
+        return centre
+
+
+def suspend_centre(centre: Centre, *, by: Actor, why: str) -> Centre:
+    """Stop screening and randomization at a centre; subjects in the study go on."""
+    with act("suspend centre", by=by, why=why):
+        centre = lock(Centre.objects, centre.pk)
+        centre.status = Centre.Status.SUSPENDED
+        centre.save(update_fields=["status"])
+        return centre
+
+
+def give_centre_role(
+    user: User, centre: Centre, role: str, *, by: Actor, since: date
+) -> CentreRole:
+    """Give a person a role at a centre; giving it again changes nothing."""
+    with act("give centre role", by=by):
+        granted, _ = CentreRole.objects.get_or_create(
+            user=user, centre=centre, role=role, defaults={"since": since}
+        )
+        return granted
+
+
+def screen(centre: Centre, screening: Screening, *, by: Actor) -> Subject:
+    """Register a subject with the answers of screening; the subject's number is given here.
+
+    The subject is eligible when every question is met, otherwise in screening. Raises `Invalid`
+    with one text a field, `Problem` when the centre may not enrol. Nothing is half-written.
+    """
+    with act("screen", by=by):
+        centre = lock(Centre.objects.select_related("study"), centre.pk)
+        require_active(centre)
+        _check(centre, screening)
+        centre.last_subject_sequence += 1
+        centre.save(update_fields=["last_subject_sequence"])
+        subject = Subject(
+            study=centre.study,
+            centre=centre,
+            number=f"{centre.number}-{centre.last_subject_sequence:03d}",
+            consent_on=screening.consent_on,
+            screened_at=clock.now(),
+            strata=dict(screening.strata),
+            baseline=dict(screening.baseline),
+        )
+        _decide(subject, screening.eligibility, set_aside=())
+        subject.save()
+        EligibilityAnswer.objects.bulk_create(
+            EligibilityAnswer(subject=subject, question=key, answer=answer)
+            for key, answer in screening.eligibility.items()
+        )
+        return subject
+
+
+def change_answers(subject: Subject, screening: Screening, *, by: Actor, why: str) -> Subject:
+    """Replace the answers of a subject who is not yet randomized."""
+    with act("change screening answers", by=by, why=why):
+        subject = lock(Subject.objects.select_related("centre__study"), subject.pk)
+        _require_undecided(subject)
+        _check(subject.centre, screening)
+        subject.consent_on = screening.consent_on
+        subject.strata = dict(screening.strata)
+        subject.baseline = dict(screening.baseline)
+        for key, answer in screening.eligibility.items():
+            EligibilityAnswer.objects.update_or_create(
+                subject=subject, question=key, defaults={"answer": answer}
+            )
+        _decide(subject, answers_of(subject), set_aside=_set_aside(subject))
+        subject.save()
+        return subject
+
+
+def record_screen_failure(subject: Subject, *, by: Actor, reason: str) -> Subject:
+    """End the screening of a subject who will not be randomized. The number stays used."""
+    if not reason.strip():
+        raise Invalid({"reason": "Say why the subject is not randomized."})
+    with act("record screen failure", by=by, why=reason):
+        subject = lock(Subject.objects, subject.pk)
+        _require_undecided(subject)
+        subject.status = Subject.Status.SCREEN_FAILED
+        subject.failure_reason = reason.strip()
+        subject.decided_at = clock.now()
+        subject.save()
+        return subject
+
+
+def request_deviation(subject: Subject, question: str, *, by: Actor, reason: str) -> Deviation:
+    """Ask to set one question aside for one subject, where the definition allows it."""
+    if not reason.strip():
+        raise Invalid({"reason": "Say why the subject may be randomized all the same."})
+    with act("request deviation", by=by, why=reason):
+        subject = lock(Subject.objects.select_related("study"), subject.pk)
+        _require_undecided(subject)
+        criteria = {c.key: c for c in subject.study.definition.eligibility}
+        if question not in criteria or not criteria[question].deviation_allowed:
+            raise Invalid({"question": "The study allows no deviation from this question."})
+        if subject.deviations.filter(question=question).exists():
+            raise Invalid({"question": "A deviation was already requested for this question."})
+        return Deviation.objects.create(
+            subject=subject,
+            question=question,
+            reason=reason.strip(),
+            requested_by=by.label,
+            requested_at=clock.now(),
+        )
+
+
+def approve_deviation(deviation: Deviation, *, by: Actor, signature: Signature) -> Subject:
+    """Approve a deviation, by another person than asked for it; the subject is decided again."""
+    with act("approve deviation", by=by, why=signature.meaning):
+        subject = lock(Subject.objects.select_related("study"), deviation.subject_id)
+        _require_undecided(subject)
+        deviation = lock(Deviation.objects, deviation.pk)
+        if deviation.requested_by == by.label:
+            raise Problem(
+                code="same_person",
+                title="The person who asked for a deviation cannot approve it.",
+                action="Ask another person with the right to approve.",
+            )
+        deviation.approved_by = by.label
+        deviation.approved_at = signature.signed_at
+        deviation.save()
+        _decide(subject, answers_of(subject), set_aside=_set_aside(subject))
+        subject.save()
+        return subject
+
+
+def answers_of(subject: Subject) -> dict[str, str]:
+    """Question key to answer."""
+    return dict(subject.eligibility.values_list("question", "answer"))
+
+
+def open_questions(subject: Subject) -> list[Unmet]:
+    """What still stands between the subject and randomization."""
+    return unmet(subject.study.definition, answers_of(subject), _set_aside(subject))
+
+
+def require_active(centre: Centre) -> None:
+    """Raise unless the centre may enrol: active, with its ethics approval."""
+    if centre.status != Centre.Status.ACTIVE or centre.ethics_approved_on is None:
+        raise Problem(
+            code="centre_not_active",
+            title=f"Centre {centre.number} is not active.",
+            action="Subjects can be enrolled when the study manager has activated the centre.",
+        )
+
+
+def _set_aside(subject: Subject) -> set[str]:
+    approved = subject.deviations.filter(approved_at__isnull=False)
+    return set(approved.values_list("question", flat=True))
+
+
+def _require_undecided(subject: Subject) -> None:
+    if subject.status not in {Subject.Status.SCREENING, Subject.Status.ELIGIBLE}:
+        raise Problem(
+            code="not_in_screening",
+            title=f"Subject {subject.number} is not in screening any more.",
+            action=f"The subject's state is: {subject.get_status_display()}.",
+        )
+
+
+def _check(centre: Centre, screening: Screening) -> None:
+    """Raise `Invalid` for every field that is wrong, all at once."""
+    definition = centre.study.definition
+    problems = wrong_answers(definition, screening.eligibility)
+    problems |= wrong_baseline(definition, screening.baseline)
+    if screening.consent_on is None:
+        problems["consent_on"] = "Give the day on which the subject signed the consent."
+    elif screening.consent_on > clock.today(centre.time_zone):
+        problems["consent_on"] = "This day is in the future."
+    factors = {factor.key: factor for factor in definition.factors}
+    for key, level in screening.strata.items():
+        if key not in factors:
+            problems[f"strata.{key}"] = "This is not a factor of the study."
+        elif level and level not in {each.key for each in factors[key].levels}:
+            allowed = ", ".join(each.key for each in factors[key].levels)
+            problems[f"strata.{key}"] = f"Answer with one of: {allowed}."
+    if problems:
+        raise Invalid(problems)
+
+
+def _decide(subject: Subject, answers: Mapping[str, str], *, set_aside: object) -> None:
+    """Set status and stratum from the answers as they are now."""
+    definition = subject.study.definition
+    try:
+        subject.stratum_key = definition.stratum_key(subject.strata)
+    except StratumAnswerError:
+        subject.stratum_key = ""
+    ready = subject.stratum_key and not unmet(definition, answers, set_aside)  # type: ignore[arg-type]
+    subject.status = Subject.Status.ELIGIBLE if ready else Subject.Status.SCREENING
+    subject.decided_at = clock.now() if ready else None

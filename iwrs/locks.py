@@ -1,0 +1,24 @@
+"""Every row lock an act takes, in the one order in which acts take them.
+
+    centre, subject, dispensation, visit; then, inside the gate: stratum cursor, centre calls, cohort
+
+Lock, then read, then decide: what was read before the lock is stale. All acts that lock two of
+these take them in this order, so that no two acts wait for each other.
+"""
+
+from typing import TypeVar
+
+from django.db import models, transaction
+
+ModelT = TypeVar("ModelT", bound=models.Model)
+
+
+def lock(queryset: "models.QuerySet[ModelT]", pk: object) -> ModelT:
+    """Lock one row for the rest of the act and return it as it is now.
+
+    Raises the model's DoesNotExist. Refuses to lock outside a transaction, where the lock would
+    be gone before it served.
+    """
+    if not transaction.get_connection().in_atomic_block:
+        raise RuntimeError("lock() needs an open act: a lock outside a transaction guards nothing")
+    return queryset.select_for_update(of=("self",), no_key=True).get(pk=pk)

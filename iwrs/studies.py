@@ -1,0 +1,60 @@
+"""Loading a study definition: a plan of changes, then a version that is never edited."""
+
+from iwrs import clock
+from iwrs.actors import Actor
+from iwrs.acts import act
+from iwrs.definition import ChangePlan, LoadedDefinition, plan_changes
+from iwrs.models import Study, StudyVersion
+from iwrs.problems import Problem
+
+
+def plan(loaded: LoadedDefinition, *, list_exists: bool) -> ChangePlan:
+    """What loading this file would change in the study of the same code."""
+    study = Study.objects.filter(code=loaded.definition.study.code).first()
+    old = study.definition if study else None
+    return plan_changes(old, loaded.definition, list_exists=list_exists)
+
+
+def load(loaded: LoadedDefinition, *, by: Actor, list_exists: bool) -> StudyVersion:
+    """Store the definition as the study's next version, or return the version that equals it.
+
+    Raises `Problem` when a list exists and the change would alter it.
+    """
+    with act("load study", by=by):
+        study, _ = Study.objects.get_or_create(
+            code=loaded.definition.study.code, defaults={"title": loaded.definition.study.title}
+        )
+        study = Study.objects.select_for_update().get(pk=study.pk)
+        newest = study.versions.order_by("-number").first()
+        if newest and newest.sha256 == loaded.sha256:
+            return newest
+        changes = plan_changes(
+            newest.parsed if newest else None, loaded.definition, list_exists=list_exists
+        )
+        if changes.refused:
+            raise Problem(
+                code="definition_locked",
+                title="The file would change what subjects were already allocated by.",
+                action="Undo these changes in the file, or start a new study with another code.",
+                errors={change.key: change.why for change in changes.refused},
+            )
+        study.title = loaded.definition.study.title
+        study.save(update_fields=["title"])
+        return StudyVersion.objects.create(
+            study=study,
+            number=newest.number + 1 if newest else 1,
+            definition=loaded.definition.model_dump(mode="json"),
+            source=loaded.text,
+            sha256=loaded.sha256,
+            loaded_by=by.label,
+            loaded_at=clock.now(),
+        )
+
+
+def set_status(study: Study, status: str, *, by: Actor, why: str = "") -> Study:
+    """Open, pause or close accrual."""
+    with act("set study status", by=by, why=why):
+        study = Study.objects.select_for_update().get(pk=study.pk)
+        study.status = status
+        study.save(update_fields=["status"])
+        return study

@@ -1,0 +1,92 @@
+"""The verbs of room 2 on the blinded side: allocate a place, break one code."""
+
+import hashlib
+
+from enrolment.models import Subject
+from iwrs import clock, gate
+from iwrs.actors import Actor
+from iwrs.acts import act
+from iwrs.models import Study
+from iwrs.problems import Invalid, Problem
+from iwrs.signatures import Signature
+from randomization.models import CodeBreakRequest, ListCommitment, Randomization
+
+REASONS = {
+    "emergency": "Medical emergency: the treatment decides the care",
+    "susar": "Serious unexpected reaction: report to authorities",
+    "pregnancy": "Pregnancy or exposure of another person",
+    "other": "Another reason",
+}
+_PRIME = 99_999_989  # the largest prime below 10**8
+
+
+def require_list(study: Study) -> None:
+    """Raise unless the study has an approved list in use."""
+    if not ListCommitment.objects.filter(study=study, active=True).exists():
+        raise Problem(
+            code="no_list",
+            title="The study has no approved randomization list.",
+            action="Subjects can be randomized when the study's statisticians have approved one.",
+        )
+
+
+def allocate(subject: Subject, *, by: Actor) -> Randomization:
+    """Take the next place of the subject's stratum and mark the subject randomized.
+
+    Part of an open act (see `trial.services.randomize`), with the subject locked. The arm stays
+    in schema `unblinded`.
+    """
+    gate.call("allocate", subject.pk)
+    moment = clock.now()
+    subject.status = Subject.Status.RANDOMIZED
+    subject.randomized_at = moment
+    subject.save(update_fields=["status", "randomized_at"])
+    return Randomization.objects.create(
+        subject=subject,
+        study_id=subject.study_id,
+        number=randomization_number(subject),
+        stratum_key=subject.stratum_key,
+        occurred_at=moment,
+        by=by.label,
+    )
+
+
+def randomization_number(subject: Subject) -> str:
+    """Eight digits that say nothing of arm, block or order, and are unique in the study.
+
+    The subject's key goes through a bijection modulo a prime whose two constants come from the
+    study's code, so two subjects can never meet in one number.
+    """
+    digest = hashlib.sha256(f"randomization number|{subject.study.code}".encode()).digest()
+    factor = int.from_bytes(digest[:8], "big") % (_PRIME - 1) + 1
+    shift = int.from_bytes(digest[8:16], "big") % _PRIME
+    return f"{(subject.pk * factor + shift) % _PRIME:08d}"
+
+
+def request_code_break(
+    subject: Subject, *, by: Actor, reason: str, explanation: str, signature: Signature
+) -> CodeBreakRequest:
+    """Ask to see one subject's treatment: the first of two transactions, counted and recorded.
+
+    The database refuses when the study's hourly budget is used up (`code_break_budget`).
+    """
+    problems = {}
+    if reason not in REASONS:
+        problems["reason"] = f"Choose one of: {', '.join(REASONS)}."
+    if not explanation.strip():
+        problems["explanation"] = "Say why the treatment must be known."
+    if problems:
+        raise Invalid(problems)
+    with act("request code break", by=by, why=f"{reason}: {signature.meaning}"):
+        pk = gate.call("code_break_request", subject.pk, by.label, reason, explanation.strip())
+        return CodeBreakRequest.objects.get(pk=pk)
+
+
+def reveal_code(request: CodeBreakRequest, *, by: Actor) -> str:
+    """The arm of the subject of a committed request: shown once, kept nowhere.
+
+    The second of two transactions. The caller shows the returned code on one page and must not
+    log, store or mail it.
+    """
+    with act("reveal code", by=by, why=request.reason):
+        return str(gate.call("code_break_reveal", request.pk, clock.now()))

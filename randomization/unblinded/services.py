@@ -1,0 +1,172 @@
+"""The list's life on the unblinded side: generate, approve by two people, release the gate."""
+
+import secrets
+from dataclasses import asdict
+
+from django.db import connection
+
+from iwrs import clock
+from iwrs.actors import Actor
+from iwrs.acts import act
+from iwrs.definition import StudyDefinition
+from iwrs.models import Study
+from iwrs.problems import Problem
+from iwrs.signatures import Signature
+from randomization.listing import ALGORITHM, Entry, ListDesign, commit, generate
+from randomization.models import ListCommitment
+from randomization.unblinded.models import (
+    CodeBreakBudget,
+    ListEntry,
+    RandomizationList,
+    StratumCursor,
+)
+
+
+def list_design(definition: StudyDefinition) -> ListDesign:
+    """The generator's input, from the study definition."""
+    return ListDesign(
+        study=definition.study.code,
+        arms=tuple((arm.code, arm.ratio) for arm in definition.arms),
+        strata=tuple(stratum.key for stratum in definition.strata()),
+        block_sizes=definition.randomization.block_sizes,
+        length=definition.randomization.list_length,
+    )
+
+
+def generate_list(study: Study, *, by: Actor, seed: bytes | None = None) -> RandomizationList:
+    """Make the study's list from a new seed of the operating system, or from the one given.
+
+    A seed serves one list only, ever; the database refuses a second use.
+    """
+    design = list_design(study.definition)
+    seed = seed or secrets.token_bytes(32)
+    entries = generate(design, seed)
+    with act("generate list", by=by):
+        if RandomizationList.objects.filter(study=study, status="active").exists():
+            raise Problem(
+                code="list_exists",
+                title="The study already has an active list.",
+                action="An active list is not replaced.",
+            )
+        if RandomizationList.objects.filter(seed=seed).exists():
+            raise Problem(
+                code="seed_used", title="This seed was used before.", action="Take a new seed."
+            )
+        made = RandomizationList.objects.create(
+            study=study,
+            number=RandomizationList.objects.filter(study=study).count() + 1,
+            algorithm=ALGORITHM,
+            design=asdict(design),
+            seed=seed,
+            merkle_root=commit(entries, seed).root.hex(),
+            generated_by=by.label,
+            generated_at=clock.now(),
+        )
+        _store(made, entries)
+        return made
+
+
+def approve_list(made: RandomizationList, *, by: Actor, signature: Signature) -> RandomizationList:
+    """Approve a list. The second approval, by another person, makes it active and publishes its
+    Merkle root. Neither approver may be the person who generated it.
+    """
+    with act("approve list", by=by, why=signature.meaning):
+        made = RandomizationList.objects.select_for_update(of=("self",)).get(pk=made.pk)
+        _require_approvable(made, by)
+        if not made.first_approved_by:
+            made.first_approved_by = by.label
+            made.first_approved_at = signature.signed_at
+            made.status = RandomizationList.Status.APPROVED
+        else:
+            made.second_approved_by = by.label
+            made.second_approved_at = signature.signed_at
+            made.status = RandomizationList.Status.ACTIVE
+        made.save()
+        if made.status == RandomizationList.Status.ACTIVE:
+            _activate(made)
+        return made
+
+
+def release_calls(cursor: StratumCursor, *, by: Actor, why: str) -> StratumCursor:
+    """Let allocation go on after an alarm, once the abandoned calls were looked at."""
+    with act("release allocation calls", by=by, why=why):
+        cursor = StratumCursor.objects.select_for_update().get(pk=cursor.pk)
+        cursor.released_calls = max(abandoned("stratum", cursor.pk, cursor.used), 0)
+        cursor.save(update_fields=["released_calls"])
+        return cursor
+
+
+def abandoned(kind: str, pk: int, completed: int) -> int:
+    """Calls of a gate that never became an act: attempts minus completed acts."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT last_value, is_called FROM unblinded."
+            + connection.ops.quote_name(f"calls_{kind}_{int(pk)}")
+        )
+        last_value, is_called = cursor.fetchone()
+    return (last_value if is_called else 0) - completed
+
+
+def open_calls(kind: str, pk: int) -> None:
+    """Make the counter of attempts of one stratum or centre."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT unblinded.open_calls(%s, %s)", [kind, pk])
+
+
+def _store(made: RandomizationList, entries: tuple[Entry, ...]) -> None:
+    ListEntry.objects.bulk_create(
+        (
+            ListEntry(
+                list=made,
+                stratum_key=entry.stratum,
+                position=entry.position,
+                block=entry.block,
+                arm=entry.arm,
+            )
+            for entry in entries
+        ),
+        batch_size=2000,
+    )
+    lengths: dict[str, int] = {}
+    for entry in entries:
+        lengths[entry.stratum] = max(lengths.get(entry.stratum, 0), entry.position)
+    for key, length in lengths.items():
+        cursor = StratumCursor.objects.create(list=made, stratum_key=key, length=length)
+        open_calls("stratum", cursor.pk)
+
+
+def _require_approvable(made: RandomizationList, by: Actor) -> None:
+    if made.status not in {RandomizationList.Status.GENERATED, RandomizationList.Status.APPROVED}:
+        raise Problem(code="list_not_open", title="This list does not wait for an approval.")
+    if by.label in {made.generated_by, made.first_approved_by}:
+        raise Problem(
+            code="same_person",
+            title="A list is approved by two people, neither of whom generated it.",
+            action="Ask another unblinded statistician.",
+        )
+    now = asdict(list_design(made.study.definition))
+    if _as_json(now) != _as_json(made.design):
+        raise Problem(
+            code="definition_changed",
+            title="The study definition changed after this list was generated.",
+            action="Generate a new list.",
+        )
+
+
+def _as_json(design: object) -> object:
+    """Tuples as lists, as JSON keeps them."""
+    if isinstance(design, dict):
+        return {key: _as_json(value) for key, value in design.items()}
+    if isinstance(design, list | tuple):
+        return [_as_json(value) for value in design]
+    return design
+
+
+def _activate(made: RandomizationList) -> None:
+    ListCommitment.objects.create(
+        study_id=made.study_id,
+        algorithm=made.algorithm,
+        merkle_root=made.merkle_root,
+        approved_at=clock.now(),
+    )
+    CodeBreakBudget.objects.get_or_create(study_id=made.study_id)

@@ -1,0 +1,94 @@
+"""Acts that span rooms. Randomizing is one of them: slot, kit and schedule in one transaction."""
+
+from dataclasses import dataclass
+
+from assessments.services import create_schedule
+from dispensing.models import Kit
+from dispensing.services import assign, randomized_on, require_cover
+from enrolment.models import Centre, Subject
+from enrolment.services import open_questions, require_active
+from iwrs import clock
+from iwrs.actors import Actor
+from iwrs.acts import act
+from iwrs.locks import lock
+from iwrs.models import Study
+from iwrs.problems import Problem
+from randomization.models import Randomization
+from randomization.services import allocate, require_list
+
+
+@dataclass(frozen=True)
+class Randomized:
+    """What a site learns: the number, the kit to hand over, and whether it is news."""
+
+    subject: Subject
+    randomization: Randomization
+    kit: Kit | None
+    first_time: bool
+
+
+def randomize(subject: Subject, *, by: Actor) -> Randomized:
+    """Randomize a subject: one place in the list, one kit, the six-weekly schedule, or nothing.
+
+    Idempotent: a subject who is randomized already gets the first answer (`first_time` False).
+    Raises `Problem` when the study, the centre or the subject is not ready, and the one identical
+    refusal when the centre has no kit.
+    """
+    with act("randomize", by=by):
+        # The centre first: randomizations at one centre take its cover one after the other, so
+        # that running out is seen before a place in the list is taken.
+        centre = lock(Centre.objects.select_related("study"), subject.centre_id)
+        subject = lock(Subject.objects.select_related("study"), subject.pk)
+        subject.centre = centre
+        subject.study = centre.study
+        if subject.status == Subject.Status.RANDOMIZED:
+            return first_answer(subject)
+        _require_ready(subject)
+        randomization = allocate(subject, by=by)
+        first = create_schedule(subject)[0]
+        kit = assign(first, on=randomized_on(subject))
+        return Randomized(subject, randomization, kit, first_time=True)
+
+
+def first_answer(subject: Subject) -> Randomized:
+    """What was answered when the subject was randomized."""
+    first = subject.dispensations.filter(number=0).select_related("kit__lot").first()
+    return Randomized(
+        subject, subject.randomization, first.kit if first else None, first_time=False
+    )
+
+
+def _require_ready(subject: Subject) -> None:
+    if subject.study.status != Study.Status.OPEN:
+        raise Problem(
+            code="accrual_not_open",
+            title="The study is not open to accrual.",
+            action=f"Its state is: {subject.study.get_status_display()}.",
+        )
+    require_active(subject.centre)
+    if subject.status == Subject.Status.SCREEN_FAILED:
+        raise Problem(code="screen_failed", title=f"Subject {subject.number} is a screen failure.")
+    if subject.status != Subject.Status.ELIGIBLE:
+        raise not_ready(subject)
+    require_list(subject.study)
+    require_cover(subject.centre, clock.today(subject.centre.time_zone))
+
+
+def not_ready(subject: Subject) -> Problem:
+    """Why a subject in screening cannot be randomized, one text a question."""
+    errors = {
+        f"eligibility.{question.criterion.key}": (
+            f"{question.criterion.question} "
+            + (f"Answered: {question.answer}." if question.answered else "Not answered.")
+        )
+        for question in open_questions(subject)
+    }
+    for factor in subject.study.definition.factors:
+        if not subject.strata.get(factor.key):
+            errors[f"strata.{factor.key}"] = f"{factor.question} Not answered."
+    return Problem(
+        code="not_eligible",
+        title=f"Subject {subject.number} is not eligible.",
+        action="Complete or correct the screening answers, or record a screen failure.",
+        errors=errors,
+    )
