@@ -39,5 +39,8 @@ def database(url: str, *, search_path: str) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": query.pop("host", parts.hostname or ""),
         "PORT": query.pop("port", str(parts.port or "")),
-        "OPTIONS": {"options": f"-c search_path={search_path}", **query},
+        "OPTIONS": {
+            **query,
+            "options": f"-c search_path={search_path} {query.get('options', '')}".strip(),
+        },
     }

@@ -145,7 +145,7 @@ def _databases(server: psycopg.Connection[Any]) -> set[str]:
     return {name for (name,) in server.execute("SELECT datname FROM pg_database")}
 
 
-def main() -> int:
+def main(environment: Mapping[str, str]) -> int:
     """Provision the server named in the environment; return the exit code."""
     names = {
         "url": "IWRS_SUPERUSER_DATABASE_URL",
@@ -153,14 +153,14 @@ def main() -> int:
         BLINDED: "IWRS_BLINDED_DATABASE_PASSWORD",
         UNBLINDED: "IWRS_UNBLINDED_DATABASE_PASSWORD",
     }
-    missing = [name for name in names.values() if not os.environ.get(name)]
+    missing = [name for name in names.values() if not environment.get(name)]
     if missing:
         print(f"Set {', '.join(missing)} in the environment.", file=sys.stderr)  # noqa: T201
         return 2
-    passwords = {role: os.environ[names[role]] for role in ROLES}
-    provision(os.environ[names["url"]], os.environ.get("IWRS_DATABASE", "iwrs"), passwords)
+    passwords = {role: environment[names[role]] for role in ROLES}
+    provision(environment[names["url"]], environment.get("IWRS_DATABASE", "iwrs"), passwords)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(os.environ))

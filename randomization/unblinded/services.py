@@ -71,7 +71,7 @@ def approve_list(made: RandomizationList, *, by: Actor, signature: Signature) ->
     Merkle root. Neither approver may be the person who generated it.
     """
     with act("approve list", by=by, why=signature.meaning):
-        made = RandomizationList.objects.select_for_update(of=("self",)).get(pk=made.pk)
+        made = RandomizationList.objects.select_for_update().get(pk=made.pk)
         _require_approvable(made, by)
         if not made.first_approved_by:
             made.first_approved_by = by.label

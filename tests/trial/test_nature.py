@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import random
 import time
+import tomllib
 from collections import Counter
 from datetime import UTC, date
 from itertools import pairwise
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -202,14 +204,14 @@ BASELINE = [
     ("most_recent_treatment", "adjuvant", 21, 16),
     ("disease_free_interval", "under_12_months", 2, 4),
     ("disease_free_interval", "over_24_months", 56, 54),
-    ("disease_free_interval", "no_adjuvant_therapy", 31, 31),
+    ("disease_free_interval", "no_adjuvant", 31, 31),
     ("previous_chemotherapy", "metastatic", 26, 26),
-    ("previous_chemotherapy", "neoadjuvant_or_adjuvant_only", 44, 40),
+    ("previous_chemotherapy", "adjuvant_only", 44, 40),
     ("number_of_previous_therapies", "1", 16, 18),
     ("number_of_previous_therapies", "3_or_more", 54, 53),
     ("previous_tamoxifen", "yes", 47, 49),
     ("previous_fulvestrant", "yes", 17, 16),
-    ("last_therapy_letrozole_or_anastrozole", "yes", 74, 75),
+    ("nsai_most_recent", "yes", 74, 75),
 ]
 
 
@@ -239,12 +241,12 @@ def test_baseline_answers_agree_with_each_other(trial: Nature, blind_trial: Natu
         assert LEVELS["number_of_metastatic_sites"].index(b["number_of_metastatic_sites"]) >= (
             named - 1
         )
-        known = b["disease_free_interval"] not in ("no_adjuvant_therapy", "unknown")
-        assert known == (b["disease_free_interval_months"] is not None)
-        if b["disease_free_interval"] == "no_adjuvant_therapy":
-            assert b["most_recent_treatment"] == "advanced_or_metastatic"
-            assert b["previous_chemotherapy"] != "neoadjuvant_or_adjuvant_only"
-        assert all(b[question] in levels for question, levels in LEVELS.items())
+        if b["disease_free_interval"] == "no_adjuvant":
+            assert b["most_recent_treatment"] == "advanced"
+            assert b["previous_chemotherapy"] != "adjuvant_only"
+        answers = {question: b[question] for question in LEVELS}
+        assert all(a is None or a in LEVELS[question] for question, a in answers.items())
+        assert [q for q, a in answers.items() if a is None] in ([], ["disease_free_interval"])
 
 
 def test_best_responses_are_near_table_3(trial: Nature) -> None:
@@ -370,6 +372,23 @@ def test_screen_failures_and_deviations(trial: Nature, blind_trial: Nature) -> N
             assert not f.eligible
             assert f.consent_on <= f.screened_at.date() <= CUT
         assert sum(p.her2_deviation for p in one.patients) == 2
+
+
+def test_every_slug_is_a_choice_of_the_shipped_study(trial: Nature) -> None:
+    path = Path(__file__).parents[2] / "studies" / "bolero2.toml"
+    study = tomllib.loads(path.read_text(encoding="utf-8"))
+    questions = {row["key"]: row for row in study["baseline"]}
+    for p in trial.patients:
+        assert set(p.baseline) == set(questions)
+        for key, answer in p.baseline.items():
+            if answer is None:
+                assert questions[key].get("required", True) is False
+            elif questions[key]["type"] == "choice":
+                assert answer in [choice["key"] for choice in questions[key]["choices"]]
+    reasons = {reason["key"] for reason in study["drugs"][0]["stop_reasons"]}
+    assert set(nature.STOP_REASONS) <= reasons
+    eligibility = {row["key"] for row in study["eligibility"]}
+    assert set(nature.NOT_ELIGIBLE) - eligibility == {"withdrew_before_randomization"}
 
 
 # ---------------------------------------------------------------- lists, determinism, the arm

@@ -22,7 +22,7 @@ ARRIVAL_COLUMNS = {
     **dict.fromkeys(("arrival", "centre", "hour", "screen_gap", "screen_hour", "consent_gap"), 1),
     **dict.fromkeys(("stratum", "hand_over_gap", "dose_gap"), 1),
     **dict.fromkeys(("age", "race", "ecog", "measurable", "lung", "liver", "bone", "sites"), 1),
-    **dict.fromkeys(("recent", "dfi", "dfi_months", "chemotherapy", "therapies"), 1),
+    **dict.fromkeys(("recent", "dfi", "chemotherapy", "therapies"), 1),
     **dict.fromkeys(("tamoxifen", "fulvestrant", "nsai_recent"), 1),
 }
 
@@ -143,7 +143,9 @@ def stratum_sizes(arms_by_stratum: Mapping[str, Sequence[str]], subjects: int) -
     slack = 0.0045 * subjects + 1
     visceral = np.arange(np.ceil(v - slack), np.floor(v + slack) + 1)
     sensitive = np.arange(np.ceil(s - slack), np.floor(s + slack) + 1)
-    both = np.arange(np.ceil(v * s / subjects - 5 * slack), np.floor(v * s / subjects + 5 * slack))
+    both = np.arange(
+        np.ceil(v * s / subjects - 10 * slack), np.floor(v * s / subjects + 10 * slack)
+    )
     grid = np.meshgrid(visceral, sensitive, both, indexing="ij")
     vis, sen, yy = (g.ravel().astype(np.int64) for g in grid)
     sizes = np.stack([yy, vis - yy, sen - yy, subjects - vis - sen + yy])

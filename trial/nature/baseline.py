@@ -17,6 +17,8 @@ from .model import Answer
 from .streams import Bools, Floats, Ints
 
 YES_NO = ("yes", "no")
+UNKNOWN = "unknown"
+"""Level of those without an answer: the published shares do not add up to 100. Emitted as None."""
 LEVELS: Mapping[str, tuple[str, ...]] = {
     "race": ("white", "black", "asian", "other"),
     "ecog": ("0", "1", "2"),
@@ -25,19 +27,19 @@ LEVELS: Mapping[str, tuple[str, ...]] = {
     "site_liver": YES_NO,
     "site_bone": YES_NO,
     "number_of_metastatic_sites": ("1", "2", "3_or_more"),
-    "most_recent_treatment": ("adjuvant", "advanced_or_metastatic"),
+    "most_recent_treatment": ("adjuvant", "advanced"),
     "disease_free_interval": (
-        "no_adjuvant_therapy",
-        "unknown",
+        "no_adjuvant",
+        UNKNOWN,
         "over_24_months",
         "12_to_24_months",
         "under_12_months",
     ),
-    "previous_chemotherapy": ("metastatic", "none", "neoadjuvant_or_adjuvant_only"),
+    "previous_chemotherapy": ("metastatic", "none", "adjuvant_only"),
     "number_of_previous_therapies": ("1", "2", "3_or_more"),
     "previous_tamoxifen": YES_NO,
     "previous_fulvestrant": YES_NO,
-    "last_therapy_letrozole_or_anastrozole": YES_NO,
+    "nsai_most_recent": YES_NO,
 }
 """Choice slugs of the baseline questions; the last level of each takes the rest."""
 
@@ -56,7 +58,7 @@ PERCENT: Mapping[str, tuple[Sequence[float], Sequence[float]]] = {
     "number_of_previous_therapies": ((16, 30), (18, 30)),
     "previous_tamoxifen": ((47,), (49,)),
     "previous_fulvestrant": ((17,), (16,)),
-    "last_therapy_letrozole_or_anastrozole": ((74,), (75,)),
+    "nsai_most_recent": ((74,), (75,)),
 }
 _AGES = {bolero2.EVE: (34, 62, 93), bolero2.PBO: (28, 61, 90)}
 _NORMAL = NormalDist()
@@ -147,20 +149,10 @@ def _age(placed: float, arm: str | None) -> int:
     return int(np.clip(round(middle + 11.0 * _NORMAL.inv_cdf(placed)), low, high))
 
 
-def _months(level: str, share: float) -> Answer:
-    """Disease-free interval in months inside its class (median over all about 58)."""
-    if level in ("no_adjuvant_therapy", "unknown"):
-        return None
-    if level == "over_24_months":
-        return min(340, int(25 + 37 * (share / (1 - share)) ** 0.75))
-    low = 12 if level == "12_to_24_months" else 1
-    return low + int(share * 11)
-
-
 def baselines(
     draws: Mapping[str, Floats], strata: Ints, groups: tuple[tuple[str, Bools], ...]
 ) -> list[dict[str, Answer]]:
-    """Baseline answers of all subjects (slugs as in LEVELS; ages in years, intervals in months)."""
+    """Baseline answers of all subjects (slugs as in LEVELS, or None; age in years)."""
     margins = Margins(groups)
     visceral, sensitive = strata < 2, strata % 2 == 0
     chosen = {**_sites(draws, margins, visceral), **_history(draws, margins, sensitive)}
@@ -171,7 +163,7 @@ def baselines(
         ("measurable_disease", "measurable", None),
         ("previous_tamoxifen", "tamoxifen", several),
         ("previous_fulvestrant", "fulvestrant", several),
-        ("last_therapy_letrozole_or_anastrozole", "nsai_recent", None),
+        ("nsai_most_recent", "nsai_recent", None),
     ):
         score = draws[column] if among is None else _squeeze(draws[column], 0.83)
         chosen[name] = margins.levels(name, score, among)
@@ -183,9 +175,8 @@ def baselines(
     rows: list[dict[str, Answer]] = []
     for i in range(strata.size):
         row: dict[str, Answer] = {"age": _age(float(placed[i]), arms[i])}
-        row.update({name: LEVELS[name][level[i]] for name, level in chosen.items()})
-        interval = str(row["disease_free_interval"])
-        row["disease_free_interval_months"] = _months(interval, float(draws["dfi_months"][i]))
-        row["previous_letrozole_or_anastrozole"] = "yes"
+        for name, level in chosen.items():
+            answer = LEVELS[name][level[i]]
+            row[name] = None if answer == UNKNOWN else answer
         rows.append(row)
     return rows

@@ -88,20 +88,23 @@ NEW_THERAPY_AFTER_PROGRESSION = 0.65
 STOP_REASONS = (
     "progression",
     "adverse_event",
-    "withdrawal_of_consent",
+    "consent_withdrawn",
     "lost_to_follow_up",
-    "physician_decision",
+    "other",
     "death",
 )
+"""Why a drug was stopped; "other" is the physician's decision to change the therapy."""
+
 NOT_ELIGIBLE = (
-    "her2_amplified",
-    "not_refractory_to_aromatase_inhibitor",
-    "no_measurable_or_lytic_disease",
-    "ecog_over_2",
-    "inadequate_organ_function",
+    "her2_negative",
+    "refractory_to_nsai",
+    "measurable_or_lytic",
+    "ecog_0_to_2",
+    "organ_function",
     "brain_metastases",
     "previous_exemestane",
     "previous_mtor_inhibitor",
-    "more_than_one_chemotherapy_line",
+    "chemotherapy_lines",
     "withdrew_before_randomization",
 )
+"""The eligibility question whose answer was wrong, or the last: eligible, but withdrew."""

@@ -83,15 +83,13 @@ def _patient(
     treatment = outcome.treatment
     visits = _visits(outcome, i, origin)
     calls = tuple(origin + timedelta(days=d) for d in outcome.contacts[i].tolist() if d < NEVER)
-    handed_over, first_dose, new_therapy, withdrawal = (
-        _date(origin, int(days[i]))
-        for days in (
-            treatment.handed_over,
-            treatment.first_dose,
-            treatment.new_therapy,
-            treatment.withdrawal,
-        )
+    columns = (
+        treatment.handed_over,
+        treatment.first_dose,
+        treatment.new_therapy,
+        treatment.withdrawal,
     )
+    handed_over, first_dose, new_therapy, withdrawal = (_date(origin, int(c[i])) for c in columns)
     drug = _stop(origin, int(treatment.drug_stop[i]), int(treatment.drug_reason[i]))
     exemestane = _stop(
         origin, int(treatment.exemestane_stop[i]), int(treatment.exemestane_reason[i])

@@ -23,7 +23,7 @@ from .streams import Floats, Ints
 from .survival import hazard_ratio
 
 # distances that count as one: hazard ratio, months, share of an arm
-_ONE_HAZARD_RATIO, _ONE_MEDIAN, _ONE_LONG_MEDIAN, _ONE_SHARE = 0.01, 0.05, 0.10, 0.04
+_ONE_HAZARD_RATIO, _ONE_MEDIAN, _ONE_LONG_MEDIAN, _ONE_SHARE = 0.006, 0.05, 0.15, 0.04
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,19 +116,28 @@ def attempt(cohort: Cohort, number: int, *, within: float = np.inf) -> Draft:
         for part, one, arm in zip(parts, local, arms, strict=True)
     ]
     central, central_ratio, more = _nearest(cohort, reviewed, bolero2.HAZARD_RATIO_CENTRAL)
-    death = np.full(cohort.strata.size, NEVER)
-    for group, part, one, arm in zip(cohort.groups, parts, local, arms, strict=True):
-        gap = death_gap_for(*part, one, COUNTS[arm].deaths)
-        death[group.rows] = death_days(part[0], one, gap)
     return Draft(
         draws=draws,
         plan=plan,
         local=Progress(**_joined(local, cohort, Progress.__slots__)),
         central=CentralCourse(**_joined(central, cohort, CentralCourse.__slots__)),
-        death=death,
+        death=_deaths(cohort, parts, local),
         reached=_reached(cohort, local, central, ratio, central_ratio, number),
         distance=apart + more,
     )
+
+
+def _deaths(
+    cohort: Cohort,
+    parts: Sequence[tuple[dict[str, Floats], Schedule]],
+    local: Sequence[Progress],
+) -> Ints:
+    """Days of death, with the published number of deaths in each arm up to the cut."""
+    death = np.full(cohort.strata.size, NEVER)
+    for group, part, one in zip(cohort.groups, parts, local, strict=True):
+        gap = death_gap_for(*part, one, COUNTS[group.arm or ""].deaths)
+        death[group.rows] = death_days(part[0], one, gap)
+    return death
 
 
 def _reached(

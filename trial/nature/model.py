@@ -59,7 +59,8 @@ class VisitCourse:
 
 @dataclass(frozen=True, slots=True)
 class ScreenFailure:
-    """A person who consented and was screened but not randomized. ``why_not`` is a slug."""
+    """A person who consented and was screened but not randomized. ``why_not`` is one of
+    ``NOT_ELIGIBLE``."""
 
     centre: str
     screened_at: datetime

@@ -1,0 +1,44 @@
+"""Fixtures of every test. The services behind them are real: see `tests/bootstrap.py`."""
+
+import os
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+from django.db import connections
+from pytest_django import DjangoDbBlocker
+
+from tests import bootstrap
+from tests.roles import Logins, truncate_everything
+
+# Playwright's loop runs in the test's thread; Django's checks for async code would misread it.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup() -> None:
+    """The database is this process's clone of the template; nothing is left to do."""
+
+
+@pytest.fixture
+def committed_db(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Real commits under the blinded role; every table is emptied afterwards."""
+    with django_db_blocker.unblock():
+        yield
+        connections.close_all()
+        truncate_everything()
+
+
+@pytest.fixture
+def logins() -> Iterator[Logins]:
+    """psycopg connections with the real logins `iwrs_blinded`, `iwrs_unblinded`, `iwrs_owner`."""
+    made = Logins()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def redis_urls() -> SimpleNamespace:
+    """The Redis URLs of both sides."""
+    urls = bootstrap.services()
+    return SimpleNamespace(blinded=urls["redis_blinded"], unblinded=urls["redis_unblinded"])

@@ -1,0 +1,192 @@
+"""Small real studies for tests, made through the same services as in production."""
+
+import itertools
+import re
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+from django.db import connection, transaction
+
+from dispensing.models import Cohort, Kit, Lot
+from dispensing.unblinded.models import CentreCalls, CoverKit, KitContent
+from enrolment import services as enrolment
+from enrolment.models import Centre, CentreRole, Subject
+from iwrs import clock, studies
+from iwrs.accounts.models import Role, StudyRole, User
+from iwrs.actors import Actor
+from iwrs.definition import LoadedDefinition, StudyDefinition, parse_definition
+from iwrs.models import Study
+from iwrs.signatures import Signature
+from randomization.unblinded import services as lists
+from tests.roles import as_unblinded
+
+ROOT = Path(__file__).resolve().parent.parent
+TESTER = Actor(label="Tester <tester@example.org>", kind="person", key="0")
+STATISTICIANS = [Actor(label=f"Statistician {n} <s{n}@example.org>") for n in range(3)]
+_number = itertools.count(1)
+
+
+@cache
+def bolero2_text() -> str:
+    return (ROOT / "studies" / "bolero2.toml").read_text(encoding="utf-8")
+
+
+def small_definition(code: str = "bolero2", length: int = 30) -> LoadedDefinition:
+    """BOLERO-2 with short lists, so that a test does not make two thousand entries."""
+    text = bolero2_text().replace('code = "bolero2"', f'code = "{code}"', 1)
+    for key, value in {
+        "planned_subjects": 4 * length,
+        "max_subjects": 4 * length,
+        "list_length": length,
+        "planned_events": 4 * length,
+        "package_kib": 256,
+    }.items():
+        text = re.sub(rf"^{key} = \d+", f"{key} = {value}", text, count=1, flags=re.MULTILINE)
+    return parse_definition(text, source="test study")
+
+
+def a_study(
+    *, status: str = "open", with_list: bool = True, code: str = "", length: int = 30
+) -> Study:
+    """A study with its definition loaded and, unless said otherwise, an active list."""
+    loaded = small_definition(code or f"study_{next(_number)}", length)
+    study = studies.load(loaded, by=TESTER, list_exists=False).study
+    if with_list:
+        with as_unblinded():
+            made = lists.generate_list(study, by=STATISTICIANS[0])
+            for person in STATISTICIANS[1:]:
+                signature = Signature(person.label, clock.now(), "I approve this list")
+                made = lists.approve_list(made, by=person, signature=signature)
+    return studies.set_status(study, status, by=TESTER)
+
+
+def a_centre(study: Study, *, cover: int = 1, active: bool = True, **fields: object) -> Centre:
+    """A centre, active unless said otherwise, with `cover` cohorts of kits."""
+    number = fields.pop("number", f"{next(_number) % 9000 + 1000}")
+    centre = enrolment.add_centre(
+        study,
+        by=TESTER,
+        number=number,
+        name=f"Hospital {number}",
+        country_code=fields.pop("country_code", "FR"),
+        country_name=fields.pop("country_name", "France"),
+        time_zone=fields.pop("time_zone", "Europe/Paris"),
+        **fields,
+    )
+    if active:
+        approved = clock.today() - timedelta(days=30)
+        centre = enrolment.activate_centre(centre, by=TESTER, ethics_approved_on=approved)
+    for _ in range(cover):
+        a_cohort(centre)
+    return centre
+
+
+def a_cohort(centre: Centre, *, size: int = 6, expires_on: date | None = None) -> Cohort:
+    """A cover cohort with kits of every arm, written as the unblinded side would."""
+    with as_unblinded(), transaction.atomic():
+        expires_on = expires_on or clock.today() + timedelta(days=900)
+        lot, _ = Lot.objects.get_or_create(
+            study=centre.study, number=f"L{expires_on:%Y%m%d}", defaults={"expires_on": expires_on}
+        )
+        cohort = Cohort.objects.create(centre=centre, lot=lot, size=size, received_at=clock.now())
+        for position in range(1, size + 1):
+            for arm in centre.study.definition.arm_codes:
+                kit = a_kit(centre, lot, arm)
+                CoverKit.objects.create(cohort=cohort, position=position, arm=arm, kit=kit)
+        open_centre(centre)
+    return cohort
+
+
+def a_kit(centre: Centre, lot: Lot, arm: str) -> Kit:
+    """A kit at a centre, with its content on the unblinded side. Call it as unblinded."""
+    serial = next(_number)
+    kit = Kit.objects.create(
+        study=centre.study,
+        number=f"{serial:07d}",
+        lot=lot,
+        status=Kit.Status.AT_CENTRE,
+        centre=centre,
+    )
+    KitContent.objects.create(kit=kit, study=centre.study, arm=arm, rank=serial, sent=True)
+    return kit
+
+
+def open_centre(centre: Centre) -> None:
+    """Make the counter of kit calls of a centre. Call it as unblinded."""
+    CentreCalls.objects.get_or_create(centre=centre)
+    lists.open_calls("centre", centre.pk)
+
+
+def passing_answers(definition: StudyDefinition) -> dict[str, str]:
+    """Answers that let a subject in."""
+    return {c.key: "yes" if c.kind == "include" else "no" for c in definition.eligibility}
+
+
+def baseline_values(definition: StudyDefinition) -> dict[str, object]:
+    """Allowed values of the required baseline items."""
+    return {
+        item.key: (item.choices[0].key if item.type == "choice" else item.minimum or 60)
+        for item in definition.baseline
+        if item.required
+    }
+
+
+def screening(study: Study, **changes: object) -> enrolment.Screening:
+    """Complete answers of an eligible subject, but for `changes`."""
+    definition = study.definition
+    answers: dict[str, object] = {
+        "consent_on": clock.today() - timedelta(days=1),
+        "strata": {factor.key: factor.levels[0].key for factor in definition.factors},
+        "eligibility": passing_answers(definition),
+        "baseline": baseline_values(definition),
+    }
+    return enrolment.Screening(**(answers | changes))  # type: ignore[arg-type]
+
+
+def a_subject(centre: Centre, *, eligible: bool = True, **changes: object) -> Subject:
+    """A screened subject; `eligible=False` leaves one question unanswered."""
+    answers = screening(centre.study, **changes)
+    if not eligible:
+        left = dict(list(answers.eligibility.items())[:-1])
+        answers = enrolment.Screening(answers.consent_on, answers.strata, left, answers.baseline)
+    return enrolment.screen(centre, answers, by=TESTER)
+
+
+def a_randomized_subject(centre: Centre, **changes: object) -> Subject:
+    """A subject who went through screening and randomization."""
+    from trial.services import randomize
+
+    return randomize(a_subject(centre, **changes), by=TESTER).subject
+
+
+def a_user(
+    role: Role,
+    *,
+    centre: Centre | None = None,
+    study: Study | None = None,
+    password: str = "correct horse battery staple",
+) -> User:
+    """A person with one role, at a centre or in a whole study."""
+    serial = next(_number)
+    user = User.objects.create_user(
+        f"{role}{serial}@example.org", name=f"{Role(role).label} {serial}", password=password
+    )
+    since = date(2000, 1, 1)
+    if centre is not None:
+        CentreRole.objects.create(user=user, centre=centre, role=role, since=since)
+    if study is not None:
+        StudyRole.objects.create(user=user, study_code=study.code, role=role, since=since)
+    return user
+
+
+def at(year: int, month: int, day: int, hour: int = 10) -> datetime:
+    """An aware moment in UTC."""
+    return datetime(year, month, day, hour, tzinfo=UTC)
+
+
+def arm_of(subject: Subject) -> str:
+    """The arm of a subject, asked as the unblinded side."""
+    with as_unblinded(), connection.cursor() as cursor:
+        cursor.execute("SELECT arm FROM unblinded.allocation WHERE subject_id = %s", [subject.pk])
+        return str(cursor.fetchone()[0])

@@ -1,0 +1,65 @@
+"""Changing sides for a few lines of an ordinary test.
+
+`SET ROLE` is no barrier (whoever may set a role may reset it), so tests of the blind log in as
+the real roles instead: see the `logins` fixture.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from django.db import connection
+
+from tests import bootstrap
+
+
+@contextmanager
+def as_unblinded() -> Iterator[None]:
+    """Run a few lines as `iwrs_unblinded`, with the search path of the unblinded side."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET ROLE iwrs_unblinded; SET search_path = unblinded, public")
+    try:
+        yield
+    finally:
+        if not connection.needs_rollback:
+            with connection.cursor() as cursor:
+                cursor.execute("SET ROLE iwrs_blinded; SET search_path = public")
+
+
+class Logins:
+    """Connections with the real logins on this process's database."""
+
+    def __init__(self) -> None:
+        self._open: list[psycopg.Connection] = []
+
+    def url(self, who: str) -> str:
+        return bootstrap.database_url(who)
+
+    def _connect(self, who: str) -> psycopg.Connection:
+        made = psycopg.connect(self.url(who), autocommit=True)
+        self._open.append(made)
+        return made
+
+    def blinded(self) -> psycopg.Connection:
+        return self._connect("blinded")
+
+    def unblinded(self) -> psycopg.Connection:
+        return self._connect("unblinded")
+
+    def owner(self) -> psycopg.Connection:
+        return self._connect("owner")
+
+    def close(self) -> None:
+        for each in self._open:
+            each.close()
+
+
+def truncate_everything() -> None:
+    """Empty every table of both schemas but the migrations, in one statement, as owner."""
+    with psycopg.connect(bootstrap.database_url("owner"), autocommit=True) as owner:
+        rows = owner.execute(
+            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
+            " WHERE schemaname IN ('public', 'unblinded')"
+            " AND tablename NOT IN ('django_migrations', 'django_content_type', 'auth_permission')"
+        ).fetchall()
+        owner.execute("TRUNCATE " + ", ".join(row[0] for row in rows))
