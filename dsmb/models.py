@@ -64,6 +64,9 @@ class Extract(models.Model):
     size = models.PositiveIntegerField(null=True, blank=True)
     sha256 = models.CharField(max_length=64, blank=True, help_text="Of the sealed file.")
     sealed = models.BinaryField(null=True, blank=True, editable=False)
+    building_since = models.DateTimeField(
+        null=True, blank=True, help_text="When a worker took it; a killed worker's is taken again."
+    )
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -79,7 +82,11 @@ class Extract(models.Model):
                 | Q(status__in=["queued", "building", "failed"], sealed__isnull=True),
             )
         ]
-        indexes = [models.Index("id", condition=Q(status="queued"), name="extract_waiting")]
+        indexes = [
+            models.Index(
+                "id", condition=Q(status__in=["queued", "building"]), name="extract_unfinished"
+            )
+        ]
         ordering = ["-requested_at"]
 
     def __str__(self) -> str:

@@ -19,6 +19,14 @@ def now() -> datetime:
     return _moment.get() or datetime.now(UTC)
 
 
+def study_now(replay_now: datetime | None) -> datetime:
+    """The present business moment of one study.
+
+    That of the running block (`at`), else of the study's replay (`Study.replay_now`), else real.
+    """
+    return _moment.get() or replay_now or datetime.now(UTC)
+
+
 def today(time_zone: str = "UTC") -> date:
     """The present business date where the centre is."""
     return local_date(now(), time_zone)

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.db import models
+from django.utils.functional import cached_property
 from oauth2_provider.models import AbstractApplication
 
 from iwrs.audit import audited
@@ -36,10 +37,10 @@ class Study(models.Model):
     def __str__(self) -> str:
         return self.title
 
-    @property
+    @cached_property
     def version(self) -> "StudyVersion":
-        """The version in force: the newest one."""
-        version = self.versions.order_by("-number").first()
+        """The version in force: the newest one. Asked once for each instance, so once an act."""
+        version = self.versions.only("number", "sha256", "study").order_by("-number").first()
         if version is None:
             raise StudyVersion.DoesNotExist(f"study {self.code} has no definition loaded")
         return version

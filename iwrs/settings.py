@@ -13,6 +13,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from iwrs import env
+from iwrs.processes import broker_transport_options
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 SIDE = os.environ.get("IWRS_SIDE", "blinded")
@@ -201,7 +202,7 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = SIDE != "unblinded"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_timeout": 5}
+CELERY_BROKER_TRANSPORT_OPTIONS = broker_transport_options(SIDE) if SIDE != "owner" else {}
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_ROUTES = {"*.unblinded_*": {"queue": "unblinded"}}
 

@@ -5,6 +5,8 @@ import json
 import os
 import secrets
 import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -142,16 +144,24 @@ def stop_left_behind(state_dir: Path, name: str, *, how: int = signal.SIGTERM) -
 
 def stop_process(process: psutil.Process, name: str, *, how: int) -> None:
     """Ask a process of an earlier supervisor to end, and wait for it."""
-    try:
+    deadline = time.monotonic() + SECONDS_TO_STOP
+    with suppress(psutil.NoSuchProcess):
         process.send_signal(how)
-        process.wait(SECONDS_TO_STOP)
+    while not _has_ended(process):
+        if time.monotonic() > deadline:
+            raise EmbeddedError(
+                f"{name} was left running as process {process.pid} and does not stop. "
+                f"End it (kill -9 {process.pid}) and start again."
+            )
+        time.sleep(0.02)
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    # A container's first process may never collect ended ones: they stay as zombies.
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
-        return
-    except psutil.TimeoutExpired:
-        raise EmbeddedError(
-            f"{name} was left running as process {process.pid} and does not stop. "
-            f"End it (kill -9 {process.pid}) and start again."
-        ) from None
+        return True
 
 
 def last_lines(path: Path, count: int = 20) -> str:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import redis
 from kombu import Connection
+from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.retry import Retry
 
 from iwrs.embedded import Services, start
 from iwrs.processes import broker_transport_options
@@ -25,7 +27,10 @@ def services() -> Iterator[Services]:
 def test_redis_refuses_strangers(services: Services) -> None:
     port = services.redis.port
     for url in (f"redis://127.0.0.1:{port}/0", f"redis://blinded:wrong@127.0.0.1:{port}/0"):
-        with redis.Redis.from_url(url) as client, pytest.raises(AuthenticationError):
+        with (
+            redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0)) as client,
+            pytest.raises(AuthenticationError),
+        ):
             client.ping()
 
 

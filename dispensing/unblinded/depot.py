@@ -1,0 +1,114 @@
+"""The depot: which places are free, taking them, and what leaves it.
+
+Everything public is written in the order of kit numbers, from arrays of keys: what PostgreSQL sees
+of a public table is the same whichever arm a kit is for.
+"""
+
+from collections.abc import Mapping
+
+from django.db import connection
+
+from dispensing.unblinded.plan import DepotLot
+from iwrs.models import Study
+
+Place = dict[str, int]  # the kit's key of each arm
+
+_LOCK_CLASS = 0x4B495453  # "KITS"
+# A place is free when it has a kit of every arm and none of them has left the depot.
+_FREE = """
+    SELECT k.lot_id, c.rank, array_agg(c.arm) AS arms, array_agg(c.kit_id) AS kits,
+           row_number() OVER (PARTITION BY k.lot_id ORDER BY c.rank) AS place
+      FROM unblinded.kit_content c JOIN public.dispensing_kit k ON k.id = c.kit_id
+     WHERE c.study_id = %s
+     GROUP BY k.lot_id, c.rank
+    HAVING count(DISTINCT c.arm) = %s AND count(*) = %s
+       AND NOT bool_or(c.sent) AND bool_and(k.status = 'in_depot')
+"""
+_LOTS = f"""
+    SELECT l.id, l.expires_on, count(f.rank)
+      FROM public.dispensing_lot l LEFT JOIN ({_FREE}) f ON f.lot_id = l.id
+     WHERE l.study_id = %s GROUP BY l.id
+"""  # noqa: S608
+_TAKE = f"""
+    SELECT f.lot_id, f.arms, f.kits FROM ({_FREE}) f
+      JOIN unnest(%s::bigint[], %s::bigint[]) AS wanted(lot_id, places)
+        ON wanted.lot_id = f.lot_id AND f.place <= wanted.places
+     ORDER BY f.lot_id, f.place
+"""  # noqa: S608
+_SEND = """
+    UPDATE public.dispensing_kit k SET status = 'at_centre', centre_id = sent.centre_id
+      FROM unnest(%s::bigint[], %s::bigint[]) AS sent(kit_id, centre_id)
+     WHERE k.id = sent.kit_id
+"""
+_IN_NUMBER_ORDER = """
+    SELECT id FROM public.dispensing_kit WHERE id = ANY(%s) ORDER BY number, id FOR NO KEY UPDATE
+"""
+_RETIRE = """
+    UPDATE public.dispensing_kit k SET status = 'retired'
+      FROM unnest(%s::bigint[]) AS left_over(kit_id)
+     WHERE k.id = left_over.kit_id AND k.status = 'at_centre'
+"""
+_OPEN = """
+    WITH asked AS (SELECT unnest(%s::bigint[]) AS id),
+         made AS (INSERT INTO unblinded.centre_calls (centre_id, completed, released_calls)
+                  SELECT id, 0, 0 FROM asked ON CONFLICT DO NOTHING RETURNING centre_id)
+    SELECT unblinded.open_calls('centre', centre_id) FROM made ORDER BY centre_id
+"""
+
+
+def lock_depot(study: Study) -> None:
+    """Let one act at a time take kits of a study or add some, until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK_CLASS, study.pk])
+
+
+def depot_lots(study: Study) -> list[DepotLot]:
+    """Every lot of the study with its free places."""
+    arms = len(study.definition.arms)
+    with connection.cursor() as cursor:
+        cursor.execute(_LOTS, [study.pk, arms, arms, study.pk])
+        return [DepotLot(pk, expires_on, places) for pk, expires_on, places in cursor.fetchall()]
+
+
+def take_places(study: Study, wanted: Mapping[int, int]) -> dict[int, list[Place]]:
+    """The next free places of each lot, in the order of their rank. Lock the depot first."""
+    arms = len(study.definition.arms)
+    taken: dict[int, list[Place]] = {lot: [] for lot in wanted}
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE, [study.pk, arms, arms, list(wanted.keys()), list(wanted.values())])
+        for lot, codes, kits in cursor.fetchall():
+            taken[lot].append(dict(zip(codes, kits, strict=True)))
+    if any(len(taken[lot]) != places for lot, places in wanted.items()):
+        raise RuntimeError("the depot has fewer places than it said: it was not locked")
+    return taken
+
+
+def send(kits: Mapping[int, int]) -> None:
+    """Send kits (key) to centres (key): they leave the depot and are at the centre."""
+    if not kits:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_IN_NUMBER_ORDER, [list(kits)])
+        ordered = [pk for (pk,) in cursor.fetchall()]
+        cursor.execute(_SEND, [ordered, [kits[pk] for pk in ordered]])
+        cursor.execute(
+            "UPDATE unblinded.kit_content SET sent = true WHERE kit_id = ANY(%s)", [ordered]
+        )
+
+
+def retire(kits: list[int]) -> int:
+    """Retire kits at centres that nobody will get; returns how many. An assigned kit stays."""
+    if not kits:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(_IN_NUMBER_ORDER, [kits])
+        cursor.execute(_RETIRE, [[pk for (pk,) in cursor.fetchall()]])
+        return cursor.rowcount
+
+
+def open_centres(centres: list[int]) -> None:
+    """Let kits be assigned at centres (keys): a row and a counter of calls for each new one."""
+    if not centres:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_OPEN, [sorted(set(centres))])

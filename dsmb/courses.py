@@ -1,0 +1,108 @@
+"""What the database knows of each randomized subject, as the analysis takes it, without the arm."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Any
+
+from django.db.models import Max
+
+from assessments.models import Contact, SubjectEvent, TumourRead, Visit
+from dispensing.models import DrugStop, FirstDose
+from dsmb.analysis import Course, Read
+from enrolment.models import Subject
+from iwrs import clock
+from iwrs.models import Study
+
+Day = dict[int, date]
+_KIND = SubjectEvent.Kind
+
+
+def read_courses(study: Study, cut: date) -> dict[int, Course]:
+    """Subject's primary key to course, for every randomized subject.
+
+    The number of queries does not depend on the number of subjects. The last contact is the newest
+    contact or visit on or before the cut; everything else is given whole and cut by the analysis.
+    """
+    definition = study.definition
+    factors = [factor.key for factor in definition.factors]
+    subjects = _subjects(study)
+    mine = {"subject__study": study, "subject__randomized_at__isnull": False}
+    known = _known_days(mine, definition.blinded_drug.key, cut)
+    reads = _reads(mine)
+    return {
+        row["pk"]: Course(
+            subject=row["number"],
+            centre=row["centre__number"],
+            country=row["centre__country_code"],
+            strata={factor: row["strata"][factor] for factor in factors},
+            randomized_on=_local_day(row["randomized_at"], row["centre__time_zone"]),
+            reads=tuple(reads.get(row["pk"], ())),
+            age=row["baseline"].get("age"),
+            **{name: days.get(row["pk"]) for name, days in known.items()},
+        )
+        for row in subjects
+    }
+
+
+def _subjects(study: Study) -> Iterable[dict[str, Any]]:
+    return Subject.objects.filter(study=study, randomized_at__isnull=False).values(
+        "pk",
+        "number",
+        "centre__number",
+        "centre__country_code",
+        "centre__time_zone",
+        "strata",
+        "baseline",
+        "randomized_at",
+    )
+
+
+def _local_day(moment: datetime, time_zone: str) -> date:
+    return clock.local_date(moment, time_zone)
+
+
+def _known_days(mine: dict[str, Any], blinded_drug: str, cut: date) -> dict[str, Day]:
+    """Field of `Course` to the day of each subject."""
+    events: dict[str, Day] = defaultdict(dict)
+    rows = SubjectEvent.objects.filter(**mine).values_list("kind", "subject_id", "occurred_on")
+    for kind, subject, on in rows:
+        events[kind][subject] = on
+    doses = FirstDose.objects.filter(**mine).values_list("subject_id", "taken_on")
+    stops = DrugStop.objects.filter(**mine, drug=blinded_drug)
+    return {
+        "first_dose_on": dict(doses),
+        "drug_stopped_on": dict(stops.values_list("subject_id", "stopped_on")),
+        "new_therapy_on": events[_KIND.NEW_THERAPY],
+        "withdrew_on": _each(min, events[_KIND.WITHDRAWAL], events[_KIND.LOST]),
+        "died_on": events[_KIND.DEATH],
+        "last_contact_on": _last_contacts(mine, cut),
+    }
+
+
+def _last_contacts(mine: dict[str, Any], cut: date) -> Day:
+    contacts = Contact.objects.filter(**mine, contact_on__lte=cut).values_list("subject_id")
+    visits = Visit.objects.filter(**mine, done_on__lte=cut).values_list("subject_id")
+    return _each(
+        max,
+        dict(contacts.annotate(day=Max("contact_on")).order_by()),
+        dict(visits.annotate(day=Max("done_on")).order_by()),
+    )
+
+
+def _reads(mine: dict[str, Any]) -> dict[int, list[Read]]:
+    reads: dict[int, list[Read]] = defaultdict(list)
+    rows = TumourRead.objects.filter(**mine).order_by("subject_id", "assessed_on", "reader")
+    for subject, reader, on, response in rows.values_list(
+        "subject_id", "reader", "assessed_on", "response"
+    ):
+        reads[subject].append(Read(reader, on, response))
+    return reads
+
+
+def _each(choose: Any, first: Day, second: Day) -> Day:
+    """The chosen of two days of each subject; of a subject with one day, that day."""
+    return {
+        subject: choose(day[subject] for day in (first, second) if subject in day)
+        for subject in first.keys() | second.keys()
+    }

@@ -1,0 +1,44 @@
+"""Courses with their arms: what the closed analysis starts from. Unblinded side only."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+
+from django.db import connection, transaction
+
+from dsmb.analysis import Arm, DerivationError, SubjectRecord
+from dsmb.courses import read_courses
+from iwrs.definition import StudyDefinition
+from iwrs.models import Study
+from randomization.unblinded.models import Allocation
+
+
+def analysis_arms(definition: StudyDefinition) -> dict[str, Arm]:
+    """Arm code to arm. The control is the arm that the study file names last."""
+    control = definition.arm_codes[-1]
+    return {arm.code: Arm(arm.code, arm.label, arm.code == control) for arm in definition.arms}
+
+
+def read_records(study: Study, cut: date) -> list[SubjectRecord]:
+    """The record of every randomized subject, in a fixed number of queries.
+
+    Read it inside `snapshot()`, so that all queries see one moment. Raises `DerivationError` when
+    a randomized subject has no allocation.
+    """
+    courses = read_courses(study, cut)
+    arms = analysis_arms(study.definition)
+    allocated = dict(
+        Allocation.objects.filter(subject__study=study).values_list("subject_id", "arm")
+    )
+    if allocated.keys() != courses.keys():
+        raise DerivationError("subjects randomized and subjects allocated are not the same")
+    return [SubjectRecord(course, arms[allocated[pk]]) for pk, course in courses.items()]
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """One read-only transaction in which every query sees the database of one moment."""
+    with transaction.atomic(durable=True):
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield

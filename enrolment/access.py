@@ -1,0 +1,123 @@
+"""Who may do what where: the acts of a role (`iwrs.permissions`) at the places it is held.
+
+A role in a study counts at each of its centres; a role at a centre counts there alone. What a
+person may not even see does not exist for them (404); what they see but may not do is refused
+(403).
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import Http404
+
+from enrolment.models import Centre, CentreRole, Subject
+from iwrs.accounts.models import StudyRole, User
+from iwrs.actors import Actor
+from iwrs.models import Study
+from iwrs.permissions import Act, may
+
+
+@dataclass(frozen=True)
+class Held:
+    """A role in force today: at one centre, or in a whole study (`centre_id` None)."""
+
+    role: str
+    study_code: str
+    centre_id: int | None = None
+
+
+def held_roles(user: User) -> list[Held]:
+    """The person's roles in force today, read once per request.
+
+    The real calendar counts, also while a trial is replayed: a role that was taken away is gone.
+    """
+    if not user.is_authenticated or not user.is_active:
+        return []
+    known: list[Held] | None = getattr(user, "_held_roles", None)
+    if known is None:
+        known = _roles_on(user, datetime.now(UTC).date())
+        user._held_roles = known  # type: ignore[attr-defined]
+    return known
+
+
+def _roles_on(user: User, day: date) -> list[Held]:
+    in_force = Q(since__lte=day) & (Q(until__isnull=True) | Q(until__gte=day))
+    in_studies = StudyRole.objects.filter(in_force, user=user)
+    held = [Held(each.role, each.study_code) for each in in_studies]
+    if settings.SIDE == "unblinded":
+        # Centre roles belong to accounts of the blinded side; equal keys are other people.
+        return held
+    at_centres = CentreRole.objects.filter(in_force, user=user).select_related("centre__study")
+    return held + [
+        Held(each.role, each.centre.study.code, each.centre_id) for each in at_centres
+    ]
+
+
+def studies_for(user: User, act: Act | None = None) -> "QuerySet[Study]":
+    """Studies in which the person holds a role: any, or a study-wide one with this act."""
+    held = held_roles(user)
+    if act is not None:
+        held = [each for each in held if each.centre_id is None and may(each.role, act)]
+    return Study.objects.filter(code__in={each.study_code for each in held}).order_by("code")
+
+
+def studies_of(user: User) -> list[Study]:
+    """The studies in which the person holds any role, read once per request."""
+    known: list[Study] | None = getattr(user, "_studies", None)
+    if known is None:
+        known = list(studies_for(user)) if held_roles(user) else []
+        user._studies = known  # type: ignore[attr-defined]
+    return known
+
+
+def centres_for(user: User, act: Act = Act.SEE_CENTRES) -> "QuerySet[Centre]":
+    """Centres at which the person may do the act."""
+    held = [each for each in held_roles(user) if may(each.role, act)]
+    return Centre.objects.filter(
+        Q(pk__in=[each.centre_id for each in held if each.centre_id is not None])
+        | Q(study__code__in=[each.study_code for each in held if each.centre_id is None])
+    ).select_related("study")
+
+
+def subjects_for(user: User, act: Act = Act.SEE_SUBJECTS) -> "QuerySet[Subject]":
+    """Subjects for whom the person may do the act, with their centre and study."""
+    held = [each for each in held_roles(user) if may(each.role, act)]
+    return Subject.objects.filter(
+        Q(centre_id__in=[each.centre_id for each in held if each.centre_id is not None])
+        | Q(study__code__in=[each.study_code for each in held if each.centre_id is None])
+    ).select_related("centre__study", "study")
+
+
+def allowed(user: User, act: Act, place: Centre | Study) -> bool:
+    """True when the person may do the act at this centre or in this whole study."""
+    return _role_for(user, act, place) is not None
+
+
+def require(user: User, act: Act, place: Centre | Study) -> Actor:
+    """Return the person as actor, with the role that allows the act.
+
+    Raises `Http404` for a stranger to the place, `PermissionDenied` for one whose roles there
+    do not include the act.
+    """
+    role = _role_for(user, act, place)
+    if role is not None:
+        return Actor.person(user, role)
+    if not any(_counts_at(each, place) for each in held_roles(user)):
+        raise Http404
+    raise PermissionDenied(f"Your role does not include this: {act}.")
+
+
+def _role_for(user: User, act: Act, place: Centre | Study) -> str | None:
+    held = (each for each in held_roles(user) if _counts_at(each, place) and may(each.role, act))
+    return next((each.role for each in held), None)
+
+
+def _counts_at(held: Held, place: Centre | Study) -> bool:
+    if isinstance(place, Study):
+        return held.centre_id is None and held.study_code == place.code
+    if held.centre_id is None:
+        return held.study_code == place.study.code
+    return held.centre_id == place.pk

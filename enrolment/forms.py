@@ -1,0 +1,147 @@
+"""The forms of room 1. Field names are those of the services' error texts (`strata.visceral`)."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from django import forms
+from django.forms.boundfield import BoundField
+
+from enrolment.models import Subject
+from enrolment.services import Screening, answers_of
+from iwrs.definition import BaselineItem, StudyDefinition
+from iwrs.forms import (
+    YES_NO_UNKNOWN,
+    PortalForm,
+    choice_field,
+    date_field,
+    password_field,
+    reason_field,
+)
+
+
+class ScreeningForm(PortalForm):
+    """Consent, stratification, eligibility and baseline, as the study's definition asks them.
+
+    Nothing is required here: the service says everything that is missing at once.
+    """
+
+    sections = (
+        ("Consent", "", "consent_on"),
+        (
+            "Stratification",
+            "These answers decide the list that the subject is randomized from. Check them well.",
+            "strata.",
+        ),
+        ("Eligibility", "You can leave a question open and answer it later.", "eligibility."),
+        ("Baseline", "", "baseline."),
+    )
+
+    def __init__(self, definition: StudyDefinition, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["consent_on"] = date_field(
+            "Day on which the subject signed the consent", required=False
+        )
+        for factor in definition.factors:
+            self.fields[f"strata.{factor.key}"] = choice_field(
+                factor.question,
+                [(level.key, level.label) for level in factor.levels],
+                help_text=factor.help,
+                required=False,
+            )
+        for question in definition.eligibility:
+            self.fields[f"eligibility.{question.key}"] = choice_field(
+                question.question, YES_NO_UNKNOWN, help_text=question.help, required=False
+            )
+        for item in definition.baseline:
+            self.fields[f"baseline.{item.key}"] = _baseline_field(item)
+        for name, each in self.fields.items():
+            optional = name in {f"baseline.{b.key}" for b in definition.baseline if not b.required}
+            each.may_wait = not optional  # type: ignore[attr-defined]
+
+    def groups(self) -> Iterator[tuple[str, str, list[BoundField]]]:
+        """Title, explanation and questions of each part of the page."""
+        for title, explain, start in self.sections:
+            yield title, explain, [self[n] for n in self.fields if n.startswith(start)]
+
+    def screening(self) -> Screening:
+        """What was typed, as the service takes it."""
+        return Screening(
+            consent_on=self.cleaned_data["consent_on"],
+            strata=self.named("strata"),
+            eligibility=self.named("eligibility"),
+            baseline=self.named("baseline"),
+        )
+
+
+class NewSubjectForm(ScreeningForm):
+    """Screening of a new subject. `once` makes sending the page twice register one subject."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["once"] = forms.UUIDField(initial=uuid.uuid4, widget=forms.HiddenInput)
+
+
+class ChangedAnswersForm(ScreeningForm):
+    """The same questions with the answers given so far, and why they change."""
+
+    sections = (*ScreeningForm.sections, ("Reason for the change", "", "why"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["why"] = reason_field("Why do the answers change?")
+
+
+def answers_given(subject: Subject) -> dict[str, Any]:
+    """A subject's answers as initial values of `ChangedAnswersForm`."""
+    return {
+        "consent_on": subject.consent_on,
+        **{f"strata.{key}": value for key, value in subject.strata.items()},
+        **{f"eligibility.{key}": value for key, value in answers_of(subject).items()},
+        **{f"baseline.{key}": value for key, value in subject.baseline.items()},
+    }
+
+
+def _baseline_field(item: BaselineItem) -> forms.Field:
+    label = f"{item.question} ({item.unit})" if item.unit else item.question
+    if item.type == "choice":
+        choices = [("", "Not given"), *((each.key, each.label) for each in item.choices)]
+        return forms.ChoiceField(
+            label=label, help_text=item.help, required=False, choices=choices
+        )
+    return forms.IntegerField(
+        label=label,
+        help_text=item.help,
+        required=False,
+        widget=forms.TextInput(attrs={"inputmode": "numeric", "class": "short"}),
+        error_messages={"invalid": "Give a whole number."},
+    )
+
+
+class FailureForm(PortalForm):
+    reason = reason_field("Why is the subject not randomized?")
+
+
+class DeviationForm(PortalForm):
+    """Ask to set a question aside; `questions` are key and text of those that allow it."""
+
+    def __init__(self, questions: list[tuple[str, str]], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["question"] = choice_field("Which question?", questions)
+        self.fields["reason"] = reason_field(
+            "Why may the subject be randomized all the same?", longest=2000
+        )
+
+
+class ApprovalForm(PortalForm):
+    password = password_field("Your password", help_text="Typing it is your signature.")
+
+
+class ActivationForm(PortalForm):
+    ethics_approved_on = date_field(
+        "Day of the ethics approval", help_text="The approval that is in force now."
+    )
+
+
+class SuspensionForm(PortalForm):
+    why = reason_field("Why is the centre suspended?")

@@ -1,0 +1,142 @@
+"""The shape of every page with a form: find in scope, check the act, run one service, answer."""
+
+from typing import Any, ClassVar
+
+from django.contrib import messages
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views import View
+
+from enrolment.access import centres_for, require, studies_for, subjects_for
+from enrolment.models import Centre, Subject
+from iwrs.accounts.services import sign_counted
+from iwrs.actors import Actor
+from iwrs.forms import PortalForm
+from iwrs.models import Study
+from iwrs.permissions import Act
+from iwrs.problems import Problem
+from iwrs.signatures import Signature
+
+
+class Page(LoginRequiredMixin, View):
+    """A page for signed-in people. `find` looks up what the address names, or raises 404."""
+
+    by: Actor
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return self.handle_no_permission()
+        self.find(**kwargs)
+        return super().dispatch(request, *args, **kwargs)
+
+    def find(self, **kwargs: Any) -> None:
+        """Set what the page is about, and `by`."""
+
+
+class ActPage(Page):
+    """A page with one form and one act behind it.
+
+    GET shows the form. POST runs `perform`; a refusal comes back beside the form, with what was
+    typed and the status of the `Problem`.
+    """
+
+    act: Act
+    form_class: type[PortalForm] = PortalForm
+    template_name = "act.html"
+    heading = ""
+    explain = ""
+    submit = "Save"
+    grave: ClassVar[bool] = False  # the button says that this cannot be undone
+
+    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        return self.show(self.form())
+
+    def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        form = self.form(request.POST)
+        if not form.is_valid():
+            return self.show(form, status=422)
+        try:
+            return self.perform(form)
+        except Problem as problem:
+            form.show(problem)
+            return self.show(form, status=problem.status)
+
+    def form(self, typed: Any = None) -> PortalForm:
+        """The form, empty or with what was typed."""
+        return self.form_class(typed)
+
+    def perform(self, form: PortalForm) -> HttpResponse:
+        """Run the service and answer with a redirect."""
+        raise NotImplementedError
+
+    def show(self, form: PortalForm, *, status: int = 200) -> HttpResponse:
+        context = {"form": form, "page": self, "back": self.back()} | self.context()
+        return render(self.request, self.template_name, context, status=status)
+
+    def context(self) -> dict[str, Any]:
+        """What the template needs besides the form."""
+        return {}
+
+    def back(self) -> str:
+        """The address of the page that this one belongs to."""
+        return reverse("home")
+
+    def done(self, text: str, to: str = "") -> HttpResponse:
+        """Say what was done, on the page where the person goes on. Never an arm."""
+        messages.success(self.request, text)
+        return redirect(to or self.back())
+
+    def sign(self, form: PortalForm, meaning: str) -> Signature:
+        """Take the signature of the signed-in person from the form's password."""
+        return sign_counted(self.request.user, form.cleaned_data["password"], meaning=meaning)
+
+
+class CentreAct(ActPage):
+    """An act at one centre."""
+
+    centre: Centre
+
+    def find(self, **kwargs: Any) -> None:
+        self.centre = get_object_or_404(centres_for(self.request.user), pk=kwargs["pk"])
+        self.by = require(self.request.user, self.act, self.centre)
+
+    def context(self) -> dict[str, Any]:
+        return {"centre": self.centre}
+
+    def back(self) -> str:
+        return reverse("centre", args=[self.centre.pk])
+
+
+class SubjectAct(ActPage):
+    """An act on one subject."""
+
+    subject: Subject
+
+    def find(self, **kwargs: Any) -> None:
+        self.found(get_object_or_404(subjects_for(self.request.user), pk=kwargs["pk"]))
+
+    def found(self, subject: Subject) -> None:
+        """Take a subject that is in scope, and check the act."""
+        self.subject = subject
+        self.by = require(self.request.user, self.act, subject.centre)
+
+    def context(self) -> dict[str, Any]:
+        return {"subject": self.subject}
+
+    def back(self) -> str:
+        return reverse("subject", args=[self.subject.pk])
+
+
+class StudyAct(ActPage):
+    """An act on a whole study."""
+
+    study: Study
+
+    def find(self, **kwargs: Any) -> None:
+        self.study = get_object_or_404(studies_for(self.request.user), code=kwargs["code"])
+        self.by = require(self.request.user, self.act, self.study)
+
+    def context(self) -> dict[str, Any]:
+        return {"study": self.study}

@@ -1,0 +1,21 @@
+"""Addresses of room 1."""
+
+from django.urls import path
+
+from enrolment import views
+
+urlpatterns = [
+    path("centres/", views.CentreList.as_view(), name="centres"),
+    path("centres/<int:pk>/", views.CentrePage.as_view(), name="centre"),
+    path("centres/<int:pk>/activate/", views.ActivateCentre.as_view(), name="activate-centre"),
+    path("centres/<int:pk>/suspend/", views.SuspendCentre.as_view(), name="suspend-centre"),
+    path("centres/<int:pk>/screen/", views.ScreenSubject.as_view(), name="screen"),
+    path("subjects/<int:pk>/answers/", views.ChangeAnswers.as_view(), name="change-answers"),
+    path("subjects/<int:pk>/failure/", views.RecordFailure.as_view(), name="screen-failure"),
+    path("subjects/<int:pk>/deviation/", views.RequestDeviation.as_view(), name="ask-deviation"),
+    path(
+        "deviations/<int:pk>/approve/",
+        views.ApproveDeviation.as_view(),
+        name="approve-deviation",
+    ),
+]

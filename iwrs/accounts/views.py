@@ -1,0 +1,71 @@
+"""Sign in and sign out. Both sites use these pages, each with its own accounts and cookies."""
+
+from django import forms
+from django.contrib.auth import authenticate, login, logout
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render, resolve_url
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from iwrs.forms import PortalForm, password_field
+
+REFUSED = (
+    "The e-mail address or the password is not right, or the account is locked. "
+    "After 5 wrong passwords an account is locked for 15 minutes."
+)
+
+
+class SignInForm(PortalForm):
+    email = forms.EmailField(
+        label="E-mail address",
+        widget=forms.EmailInput(attrs={"autocomplete": "username", "inputmode": "email"}),
+        error_messages={
+            "required": "Type your e-mail address.",
+            "invalid": "Type an e-mail address, for example name@hospital.org.",
+        },
+    )
+    password = password_field("Password")
+
+
+@sensitive_post_parameters("password")
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """Ask for e-mail and password. Every refusal has one and the same text."""
+    onward = _onward(request)
+    if request.user.is_authenticated and request.method != "POST":
+        return redirect(onward)
+    form = SignInForm(request.POST or None)
+    status = 200
+    if request.method == "POST":
+        status = 422
+        if form.is_valid():
+            user = authenticate(
+                request,
+                username=form.cleaned_data["email"],
+                password=form.cleaned_data["password"],
+            )
+            if user is not None:
+                login(request, user)
+                return redirect(onward)
+            form.add_error(None, REFUSED)
+    context = {"form": form, "next": request.POST.get("next", request.GET.get("next", ""))}
+    return render(request, "accounts/sign_in.html", context, status=status)
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """End the session."""
+    logout(request)
+    return redirect("sign-in")
+
+
+def _onward(request: HttpRequest) -> str:
+    """The page the person wanted, if it is one of this site; else the home page."""
+    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    safe = url_has_allowed_host_and_scheme(
+        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return wanted if safe else resolve_url("home")

@@ -1,0 +1,200 @@
+"""Every problem the API can answer with: its code, HTTP status, meaning and what to do.
+
+Codes are stable: an EDC system may act on them. The same table makes the page that a problem's
+`type` points to and the error responses of the OpenAPI document; a test keeps it complete.
+"""
+
+from dataclasses import dataclass
+
+PROBLEMS_PATH = "/api/v1/problems/"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """One problem code. `title` never changes from one occurrence to the next (RFC 9457, 3.1.3)."""
+
+    status: int
+    title: str
+    action: str
+
+
+CATALOGUE: dict[str, Meaning] = {
+    # the request itself
+    "malformed": Meaning(
+        400, "The request cannot be read.", "Send one JSON object, encoded as UTF-8."
+    ),
+    "idempotency_key_missing": Meaning(
+        400,
+        "This request needs the header Idempotency-Key.",
+        "Make a new key, for example a UUID, for each act, and send it again with each retry.",
+    ),
+    "idempotency_key_malformed": Meaning(
+        400,
+        "The header Idempotency-Key cannot be used.",
+        "Use 1 to 200 visible ASCII characters; a UUID is a good choice.",
+    ),
+    "not_authenticated": Meaning(
+        401, "The request carries no access token.", "Get a token and send it as a Bearer token."
+    ),
+    "invalid_token": Meaning(
+        401, "The access token is not valid, or has expired.", "Get a new token and send again."
+    ),
+    "insufficient_scope": Meaning(
+        403,
+        "The client may not do this.",
+        "Ask for a token with the scope named in the answer, if the study allows your client to.",
+    ),
+    "forbidden": Meaning(403, "This is not allowed.", "Ask the study manager for access."),
+    "not_found": Meaning(
+        404,
+        "There is no such thing in the client's study.",
+        "Check the address. A client sees one study only.",
+    ),
+    "method_not_allowed": Meaning(
+        405, "The address does not take this method.", "The header Allow lists what it takes."
+    ),
+    "not_acceptable": Meaning(
+        406, "The answer exists as JSON only.", "Leave the header Accept out, or accept JSON."
+    ),
+    "too_large": Meaning(413, "The request is too large.", "Send one subject at a time."),
+    "unsupported_media_type": Meaning(
+        415, "The request is not JSON.", "Send the header Content-Type: application/json."
+    ),
+    "invalid": Meaning(
+        422,
+        "Some fields are missing or not allowed.",
+        "Correct the fields named under errors and send again. Nothing was saved.",
+    ),
+    "idempotency_key_reused": Meaning(
+        422,
+        "The Idempotency-Key was used for another request.",
+        "Make a new key for each new act; keep a key for retries of the same request only.",
+    ),
+    "request_in_flight": Meaning(
+        409,
+        "A request with this Idempotency-Key is still being worked on.",
+        "Wait a second and send the same request with the same key again.",
+    ),
+    "too_many_requests": Meaning(
+        429, "There were too many requests.", "Wait as long as the header Retry-After says."
+    ),
+    # enrolment
+    "centre_not_active": Meaning(
+        409,
+        "The centre is not active.",
+        "Subjects can be enrolled when the study manager has activated the centre.",
+    ),
+    "not_in_screening": Meaning(
+        409,
+        "The subject is not in screening any more.",
+        "Read the subject again. Screening answers are closed after a decision.",
+    ),
+    "same_person": Meaning(
+        409, "Two different people are needed.", "Ask another person with the right to approve."
+    ),
+    # randomization
+    "already_randomized": Meaning(
+        409,
+        "The subject is already randomized.",
+        "Nothing was changed. The first answer is under randomization: use it.",
+    ),
+    "not_eligible": Meaning(
+        409,
+        "The subject is not eligible.",
+        "Complete or correct the answers named under errors, or record a screen failure.",
+    ),
+    "screen_failed": Meaning(
+        409, "The subject is a screen failure.", "A screen failure is not randomized."
+    ),
+    "accrual_not_open": Meaning(
+        409, "The study is not open to accrual.", "Wait until the study manager opens it."
+    ),
+    "no_list": Meaning(
+        409,
+        "The study has no approved randomization list.",
+        "Wait until the study's statisticians have approved one.",
+    ),
+    "not_ready_to_randomize": Meaning(
+        409,
+        "The subject is not ready to be randomized.",
+        "Check consent, screening and eligibility answers.",
+    ),
+    "no_place": Meaning(
+        409,
+        "The study cannot randomize this subject now.",
+        "Nothing was changed. Call the study's help desk.",
+    ),
+    "not_randomized": Meaning(
+        409,
+        "The subject is not randomized.",
+        "Randomize the subject first. The status is 404 when the randomization itself is read.",
+    ),
+    # dispensing
+    "no_kit": Meaning(
+        409,
+        "No kit can be assigned at this centre now.",
+        "Nothing was changed. New kits must arrive at the centre first; then try again.",
+    ),
+    "too_early": Meaning(
+        409, "The dispensation is not due yet.", "The answer says from which day on it is."
+    ),
+    "dispensation_cancelled": Meaning(
+        409,
+        "The dispensation is no longer planned.",
+        "The subject stopped the study drug or left the study.",
+    ),
+    "no_kit_assigned": Meaning(
+        409, "No kit is assigned to the dispensation.", "Assign a kit first."
+    ),
+    "no_kit_handed_over": Meaning(
+        409, "No kit was handed over to the subject yet.", "Record the hand-over first."
+    ),
+    "first_dose_known": Meaning(
+        409, "The first dose is already recorded.", "Ask the study manager for a correction."
+    ),
+    "drug_stopped": Meaning(
+        409, "The drug is already stopped.", "Ask the study manager for a correction."
+    ),
+    # assessments
+    "visit_closed": Meaning(
+        409, "The visit is already closed.", "Read the visits again; a closed visit stays so."
+    ),
+    "read_known": Meaning(
+        409,
+        "This reader's response for the scan of this day is already recorded.",
+        "If it is wrong, ask the study manager for a correction.",
+    ),
+    "event_known": Meaning(
+        409,
+        "This event is already recorded for the subject.",
+        "If the recorded day is wrong, ask the study manager for a correction.",
+    ),
+    # code breaks are not part of the API; their refusals are listed because the gate knows them
+    "code_break_budget": Meaning(
+        429, "No more code breaks are allowed for now.", "Call the study's safety physician."
+    ),
+    "code_break_refused": Meaning(
+        409, "The code break cannot be shown.", "Make a new request in the portal."
+    ),
+    # the system
+    "internal": Meaning(
+        500,
+        "The request failed for a reason that is not yours.",
+        "Nothing was changed. Send the same request with the same Idempotency-Key again.",
+    ),
+    "busy": Meaning(
+        503,
+        "Somebody else is changing the same record.",
+        "Nothing was changed. Send the same request again in a few seconds.",
+    ),
+    "gate_alarm": Meaning(
+        503,
+        "Allocation is paused because too many attempts were not completed.",
+        "Nothing was changed. The study's supply team has been told and will release it.",
+    ),
+    "gate_failed": Meaning(
+        503,
+        "The act could not be completed.",
+        "Nothing was changed. Try again; if it happens again, call the help desk.",
+    ),
+}

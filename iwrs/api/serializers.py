@@ -1,0 +1,56 @@
+"""Reading JSON strictly: a field that nobody knows is an error that names it."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+
+class Strict(serializers.Serializer[Any]):
+    """A serializer for requests. Unknown fields are errors beside all others, not dropped."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
+        errors: dict[str, Any] = {name: ["This field is not known."] for name in unknown}
+        try:
+            value = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            errors = dict(error.detail) | errors if isinstance(error.detail, dict) else errors
+            value = None
+        if errors:
+            raise serializers.ValidationError(errors)
+        return value
+
+
+class NoBody(Strict):
+    """A request without fields: no body, or an empty object."""
+
+
+@extend_schema_field({"type": ["string", "integer", "null"]})
+class BaselineValue(serializers.Field[Any, Any, Any, Any]):
+    """One baseline value: the key of a choice, a whole number, or null when it is not known."""
+
+    default_error_messages = {"type": "Give a text, a whole number or null."}
+
+    def to_internal_value(self, data: Any) -> str | int:
+        if isinstance(data, bool) or not isinstance(data, str | int):
+            self.fail("type")
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+class ProblemDocument(serializers.Serializer[Any]):
+    """A refused request (RFC 9457). Nothing was changed."""
+
+    type = serializers.CharField(help_text="Address of the page that explains this code.")
+    title = serializers.CharField(help_text="What this code means; the same each time.")
+    status = serializers.IntegerField(help_text="The HTTP status.")
+    detail = serializers.CharField(help_text="What was wrong this time, and what to do.")
+    code = serializers.CharField(help_text="Stable; a program may act on it.")
+    errors = serializers.DictField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="Field name to text. A field inside another reads `strata.visceral`.",
+    )

@@ -1,0 +1,77 @@
+"""Which role may do which act: one table, read at every door of both sites.
+
+A role is held at one centre or in a whole study; *where* it counts is `enrolment.access`. Acts of
+the unblinded side are here too, so that the division of duties is seen in one sitting
+(ICH E6(R3) 4.3.8; 21 CFR 11.10(g)): no role holds acts of both sides.
+"""
+
+from enum import StrEnum
+
+from iwrs.accounts.models import Role
+
+
+class Act(StrEnum):
+    """What a person can ask the system for. The value is how an audit or a page names it."""
+
+    SEE_CENTRES = "see centres"
+    SEE_SUBJECTS = "see subjects"
+    SCREEN = "screen subjects"
+    REQUEST_DEVIATION = "request a deviation"
+    APPROVE_DEVIATION = "approve a deviation"
+    RANDOMIZE = "randomize"
+    DISPENSE = "assign and hand over kits"
+    RECORD_COURSE = "record visits and events"
+    RECORD_CENTRAL_READ = "record central reads"
+    BREAK_CODE = "break a code"
+    SEE_CODE_BREAKS = "see that a code was broken"
+    MANAGE_CENTRES = "activate and suspend centres"
+    SEE_ACCRUAL = "see accrual"
+    SEE_EVENT_COUNT = "see the overall number of events"
+    CUT_DATA = "make a data cut"
+    REQUEST_EXTRACT = "request a sealed extract"
+    MANAGE_LIST = "generate, approve and release the list"
+    MANAGE_STOCK = "import kits and send stock"
+
+
+_SITE = {Act.SEE_CENTRES, Act.SEE_SUBJECTS}
+_STUDY = {Act.SEE_CENTRES, Act.SEE_ACCRUAL}
+_COURSE = {Act.SCREEN, Act.REQUEST_DEVIATION, Act.RANDOMIZE, Act.DISPENSE, Act.RECORD_COURSE}
+
+MAY: dict[str, frozenset[Act]] = {
+    Role.SITE_COORDINATOR: frozenset(_SITE | _COURSE),
+    Role.INVESTIGATOR: frozenset(_SITE | _COURSE | {Act.BREAK_CODE, Act.SEE_CODE_BREAKS}),
+    Role.PHARMACIST: frozenset(_SITE | {Act.DISPENSE}),
+    Role.MONITOR: frozenset(_SITE),
+    Role.STUDY_MANAGER: frozenset(
+        _STUDY
+        | {
+            Act.SEE_SUBJECTS,
+            Act.MANAGE_CENTRES,
+            Act.APPROVE_DEVIATION,
+            Act.RECORD_CENTRAL_READ,
+            Act.SEE_CODE_BREAKS,
+        }
+    ),
+    Role.ADMINISTRATOR: frozenset(
+        _STUDY
+        | {
+            Act.SEE_SUBJECTS,
+            Act.MANAGE_CENTRES,
+            Act.RECORD_CENTRAL_READ,
+            Act.SEE_EVENT_COUNT,
+            Act.CUT_DATA,
+            Act.REQUEST_EXTRACT,
+        }
+    ),
+    Role.SAFETY_PHYSICIAN: frozenset(
+        _STUDY
+        | {Act.SEE_SUBJECTS, Act.APPROVE_DEVIATION, Act.BREAK_CODE, Act.SEE_CODE_BREAKS}
+    ),
+    Role.UNBLINDED_STATISTICIAN: frozenset({Act.MANAGE_LIST}),
+    Role.SUPPLY_MANAGER: frozenset({Act.MANAGE_STOCK}),
+}
+
+
+def may(role: str, act: Act) -> bool:
+    """True when the role includes the act. An unknown role may do nothing."""
+    return act in MAY.get(role, frozenset())

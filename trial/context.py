@@ -1,0 +1,60 @@
+"""What every page knows: the study, the side, the present business time, where to go."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+
+from enrolment.access import held_roles, studies_of
+from iwrs import clock
+from iwrs.accounts.models import Role, User
+from iwrs.permissions import Act, may
+
+
+@dataclass(frozen=True)
+class Place:
+    """One entry of the navigation."""
+
+    label: str
+    address: str
+    current: bool
+
+
+def site(request: HttpRequest) -> dict[str, Any]:
+    """The variable `site` of every template. Works for nobody signed in, and for both sides."""
+    user = getattr(request, "user", None)
+    studies = studies_of(user) if user is not None and user.is_authenticated else []
+    return {
+        "site": {
+            "side": settings.SIDE,
+            "studies": studies,
+            "simulated": any(each.simulated for each in studies),
+            "replayed": any(each.replay_now for each in studies),
+            "now": clock.now(),
+            "roles": _role_names(user) if studies else [],
+            "nav": _nav(request, user) if studies and settings.SIDE == "blinded" else [],
+        }
+    }
+
+
+def _role_names(user: User) -> list[str]:
+    return sorted({Role(each.role).label for each in held_roles(user)})
+
+
+def _nav(request: HttpRequest, user: User) -> list[Place]:
+    held = held_roles(user)
+    places = [("Home", reverse("home"))]
+    if any(may(each.role, Act.SEE_SUBJECTS) for each in held):
+        places.append(("Subjects", reverse("subjects")))
+    if any(may(each.role, Act.SEE_CENTRES) for each in held):
+        places.append(("Centres", reverse("centres")))
+    seen = sorted({e.study_code for e in held if not e.centre_id and may(e.role, Act.SEE_ACCRUAL)})
+    places += [("Accrual", reverse("accrual", args=[code])) for code in seen[:1]]
+    cut = sorted({e.study_code for e in held if not e.centre_id and may(e.role, Act.CUT_DATA)})
+    places += [("Analysis", reverse("analysis", args=[code])) for code in cut[:1]]
+    here = request.path
+    return [
+        Place(label, to, here == to or (to != "/" and here.startswith(to))) for label, to in places
+    ]

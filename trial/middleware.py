@@ -1,0 +1,69 @@
+"""What surrounds each request of a signed-in person."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from django.http import HttpRequest, HttpResponse
+
+from enrolment.access import studies_of
+from iwrs import clock
+from iwrs.problems import Problem
+from iwrs.views import problem_page
+
+Answer = Callable[[HttpRequest], HttpResponse]
+SIGNED_OUT_AFTER = 30 * 60  # seconds without a request
+
+
+class BusinessClock:
+    """Let the portal of a replayed study show the replay's present moment.
+
+    A person of several studies sees the moment of the first one that is being replayed.
+    """
+
+    def __init__(self, get_response: Answer) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        replayed = [each for each in studies_of(request.user) if each.replay_now]
+        if not replayed or replayed[0].replay_now is None:
+            return self.get_response(request)
+        with clock.at(replayed[0].replay_now):
+            return self.get_response(request)
+
+
+class SignedInPages:
+    """Keep pages of signed-in people out of caches, and end a session that nobody uses.
+
+    Hospital computers are shared: the back button must not show the last person's subjects.
+    """
+
+    def __init__(self, get_response: Answer) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return self.get_response(request)
+        minute = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+        if request.session.get("minute") != minute:  # one write a minute, not one a request
+            request.session["minute"] = minute
+            request.session.set_expiry(SIGNED_OUT_AFTER)
+        response = self.get_response(request)
+        response.headers.setdefault("Cache-Control", "no-store, private")
+        return response
+
+
+class ProblemPages:
+    """Show a refused act that no form caught as a page with its own status."""
+
+    def __init__(self, get_response: Answer) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(
+        self, request: HttpRequest, exception: Exception
+    ) -> HttpResponse | None:
+        if isinstance(exception, Problem):
+            return problem_page(request, exception)
+        return None
