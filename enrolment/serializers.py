@@ -51,7 +51,7 @@ class SubjectDetail(SubjectOut):
         child=serializers.CharField(), help_text="Factor to level, as answered."
     )
     eligibility = serializers.SerializerMethodField(help_text="Question to answer.")
-    baseline = serializers.DictField(child=BaselineValue())
+    baseline = serializers.DictField(child=BaselineValue(allow_null=True))
     open_questions = serializers.SerializerMethodField(
         help_text="Keys of the questions that are not answered or exclude the subject, "
         "without those that an approved deviation sets aside."

@@ -64,8 +64,7 @@ MAY: dict[str, frozenset[Act]] = {
         }
     ),
     Role.SAFETY_PHYSICIAN: frozenset(
-        _STUDY
-        | {Act.SEE_SUBJECTS, Act.APPROVE_DEVIATION, Act.BREAK_CODE, Act.SEE_CODE_BREAKS}
+        _STUDY | {Act.SEE_SUBJECTS, Act.APPROVE_DEVIATION, Act.BREAK_CODE, Act.SEE_CODE_BREAKS}
     ),
     Role.UNBLINDED_STATISTICIAN: frozenset({Act.MANAGE_LIST}),
     Role.SUPPLY_MANAGER: frozenset({Act.MANAGE_STOCK}),

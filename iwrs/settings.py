@@ -154,6 +154,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 EMAIL_BACKEND = os.environ.get("IWRS_EMAIL_BACKEND", "django.core.mail.backends.smtp.EmailBackend")
 EMAIL_FILE_PATH = os.environ.get("IWRS_EMAIL_DIR", str(BASE_DIR / ".iwrs" / "mail"))
 EMAIL_HOST = os.environ.get("IWRS_EMAIL_HOST", "localhost")
+EMAIL_TIMEOUT = 20  # seconds; a letter is sent within a transaction, which must not stay open
 DEFAULT_FROM_EMAIL = os.environ.get("IWRS_EMAIL_FROM", "iwrs@localhost")
 PORTAL_URL = os.environ.get("IWRS_PORTAL_URL", "http://localhost:8000")
 
@@ -179,6 +180,15 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "CentreStatus": "enrolment.models.Centre.Status",
+        "SubjectStatus": "enrolment.models.Subject.Status",
+        "DispensationStatus": "dispensing.models.Dispensation.Status",
+        "VisitStatus": "assessments.models.Visit.Status",
+        "TumourResponse": "assessments.models.TumourRead.Response",
+    },
 }
 OAUTH2_PROVIDER_APPLICATION_MODEL = "iwrs.EdcClient"
 OAUTH2_PROVIDER = {
@@ -192,6 +202,9 @@ OAUTH2_PROVIDER = {
     "DEFAULT_SCOPES": [],
     "ACCESS_TOKEN_EXPIRE_SECONDS": 900,
     "ALLOWED_GRANT_TYPES": ["client-credentials"],
+    "SCOPES_BACKEND_CLASS": "iwrs.api.oauth.ClientScopes",
+    "OAUTH2_VALIDATOR_CLASS": "iwrs.api.oauth.ClientValidator",
+    "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,  # only the hash of a token is stored
 }
 
 REDIS_URL = os.environ.get("REDIS_URL", "")

@@ -15,14 +15,18 @@ def plan(loaded: LoadedDefinition, *, list_exists: bool) -> ChangePlan:
     return plan_changes(old, loaded.definition, list_exists=list_exists)
 
 
-def load(loaded: LoadedDefinition, *, by: Actor, list_exists: bool) -> StudyVersion:
+def load(
+    loaded: LoadedDefinition, *, by: Actor, list_exists: bool, simulated: bool = False
+) -> StudyVersion:
     """Store the definition as the study's next version, or return the version that equals it.
 
+    `simulated` marks a new study for good: its data are played, and every page says so.
     Raises `Problem` when a list exists and the change would alter it.
     """
     with act("load study", by=by):
         study, _ = Study.objects.get_or_create(
-            code=loaded.definition.study.code, defaults={"title": loaded.definition.study.title}
+            code=loaded.definition.study.code,
+            defaults={"title": loaded.definition.study.title, "simulated": simulated},
         )
         study = Study.objects.select_for_update().get(pk=study.pk)
         newest = study.versions.order_by("-number").first()

@@ -1,32 +1,37 @@
-"""The verbs of the unblinded side about kits: import a file, stock a centre, release the gate."""
+"""The verbs of the unblinded side about kits: import a file, stock a centre, run the supply."""
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
-from django.db import connection
 from django.db.models import Max
 
 from dispensing.models import Cohort, Kit, Lot
-from dispensing.services import use_until
 from dispensing.unblinded import depot
+from dispensing.unblinded.calls import GateAlarm, release_centre_calls, watch_calls
+from dispensing.unblinded.cover import BATCH, cover_until, store_cohorts
 from dispensing.unblinded.kits_csv import Faults, KitRow, read_kits
-from dispensing.unblinded.models import CentreCalls, CoverKit, KitContent, KitImport
+from dispensing.unblinded.models import KitContent, KitImport
 from dispensing.unblinded.numbers import shuffled, stream
 from dispensing.unblinded.plan import CoverNeed, plan_supply
+from dispensing.unblinded.supply import SupplyOutcome, run_supply, work_supply_runs
 from enrolment.models import Centre
 from iwrs import clock
 from iwrs.actors import Actor
 from iwrs.acts import act
-from iwrs.definition import StudyDefinition
 from iwrs.models import Study
 from iwrs.problems import Invalid, Problem
-from randomization.unblinded.models import StratumCursor
-from randomization.unblinded.services import abandoned
 
-BATCH = 2000
-CALLS_ALLOWED = 8  # as in the gates: more abandoned calls than these pause the stratum or centre
+__all__ = [
+    "GateAlarm",
+    "SupplyOutcome",
+    "import_kits",
+    "release_centre_calls",
+    "run_supply",
+    "stock_centre",
+    "watch_calls",
+    "work_supply_runs",
+]
 
 
 def import_kits(
@@ -81,44 +86,12 @@ def stock_centre(
         need = CoverNeed(centre.pk, size, cover_until(definition, moment))
         plan = plan_supply(depot.depot_lots(centre.study), [], [need])
         if plan.unmet_covers:
-            raise depot_short(size, need.use_until)
+            raise _depot_short(size, need.use_until)
         places = depot.take_places(centre.study, plan.places())
         return store_cohorts(places, plan.covers, moment)[0]
 
 
-def cover_until(definition: StudyDefinition, moment: datetime) -> date:
-    """How long cover sent at `moment` must stay good: for a use that begins one horizon later."""
-    day = clock.local_date(moment, "UTC")
-    return use_until(definition, day) + timedelta(days=definition.kits.visit_horizon_days)
-
-
-def store_cohorts(
-    places: Mapping[int, list[depot.Place]],
-    covers: tuple[tuple[CoverNeed, int], ...],
-    moment: datetime,
-) -> list[Cohort]:
-    """Write cohorts, their kits by position and arm, and send the kits; within an open act.
-
-    Takes the places of each lot from the front of `places`.
-    """
-    left = {lot: list(reversed(of_lot)) for lot, of_lot in places.items()}
-    cohorts = Cohort.objects.bulk_create(
-        Cohort(centre_id=need.centre, lot_id=lot, size=need.size, received_at=moment)
-        for need, lot in covers
-    )
-    cover = [
-        CoverKit(cohort=cohort, position=position, arm=arm, kit_id=kit)
-        for cohort in cohorts
-        for position in range(1, cohort.size + 1)
-        for arm, kit in left[cohort.lot_id].pop().items()
-    ]
-    CoverKit.objects.bulk_create(cover, batch_size=BATCH)
-    depot.send({each.kit_id: each.cohort.centre_id for each in cover})
-    depot.open_centres([cohort.centre_id for cohort in cohorts])
-    return cohorts
-
-
-def depot_short(size: int, until: date) -> Problem:
+def _depot_short(size: int, until: date) -> Problem:
     """Said to unblinded staff. It names no arm: the number of places depends on none."""
     return Problem(
         code="depot_short",
@@ -126,73 +99,6 @@ def depot_short(size: int, until: date) -> Problem:
         f"{until:%-d %B %Y}.",
         action="Nothing was changed. Import kits of a lot with a later expiry, or send fewer.",
     )
-
-
-@dataclass(frozen=True)
-class GateAlarm:
-    """Calls of a gate that never became an act, of one stratum or centre.
-
-    `paused` says that the gate refuses until somebody looked and released them.
-    """
-
-    kind: str
-    pk: int
-    name: str
-    abandoned: int
-    paused: bool
-
-
-def watch_calls(study: Study) -> list[GateAlarm]:
-    """Strata and centres with abandoned calls that nobody has released, worst first.
-
-    An act in progress counts until it commits, so a small number that goes away is no alarm.
-    """
-    attempts = _attempts()
-    strata = StratumCursor.objects.filter(list__study=study, list__status="active")
-    found = [
-        ("stratum", each.pk, each.stratum_key, each.used, each.released_calls) for each in strata
-    ]
-    centres = CentreCalls.objects.filter(centre__study=study).select_related("centre")
-    found += [
-        ("centre", each.pk, str(each.centre), each.completed, each.released_calls)
-        for each in centres
-    ]
-    alarms = []
-    for kind, pk, name, completed, released in found:
-        count = attempts.get((kind, pk), 0) - completed - released
-        if count > 0:
-            alarms.append(GateAlarm(kind, pk, name, count, paused=count >= CALLS_ALLOWED))
-    return sorted(alarms, key=lambda alarm: (-alarm.abandoned, alarm.kind, alarm.name))
-
-
-def release_centre_calls(centre: Centre, *, by: Actor, why: str) -> CentreCalls:
-    """Let kits be assigned again after an alarm, once the abandoned calls were looked at."""
-    if not why.strip():
-        raise Invalid({"why": "Say what the calls were, and why it is safe to go on."})
-    with act("release kit calls", by=by, why=why):
-        calls = CentreCalls.objects.select_for_update().filter(centre=centre).first()
-        if calls is None:
-            raise Problem(
-                code="centre_never_stocked", title=f"Centre {centre.number} never got kits."
-            )
-        calls.released_calls = max(abandoned("centre", centre.pk, calls.completed), 0)
-        calls.save(update_fields=["released_calls"])
-        return calls
-
-
-def _attempts() -> dict[tuple[str, int], int]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT relname, pg_sequence_last_value(oid) FROM pg_class"
-            " WHERE relnamespace = 'unblinded'::regnamespace AND relkind = 'S'"
-            r" AND relname LIKE 'calls\_%%'",
-            [],
-        )
-        counted = {}
-        for name, value in cursor.fetchall():
-            _, kind, pk = name.split("_")
-            counted[kind, int(pk)] = value or 0
-        return counted
 
 
 def _compare_with_stock(study: Study, rows: list[KitRow], faults: Faults) -> None:

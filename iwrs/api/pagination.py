@@ -1,6 +1,6 @@
 """Lists in pages, cut by the number of the last object seen."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
 from django.utils.encoding import iri_to_uri
@@ -9,9 +9,11 @@ from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
-from rest_framework.views import APIView
 
 from iwrs.api.serializers import Strict
+
+if TYPE_CHECKING:  # DRF's views import this module through the settings
+    from rest_framework.views import APIView
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 500
@@ -40,7 +42,7 @@ class ByNumber(BasePagination):
     """
 
     def paginate_queryset(
-        self, queryset: "QuerySet[Any]", request: Request, view: APIView | None = None
+        self, queryset: "QuerySet[Any]", request: Request, view: "APIView | None" = None
     ) -> list[Any]:
         asked = Page(data={k: v for k, v in request.query_params.items() if k in Page().fields})
         asked.is_valid(raise_exception=True)

@@ -1,15 +1,19 @@
 """Who may call: a client of one study, with the scope of the act."""
 
+from typing import TYPE_CHECKING
+
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from iwrs.api.oauth import scopes_of
 from iwrs.api.problems import ApiProblem
 from iwrs.models import EdcClient
 
+if TYPE_CHECKING:  # DRF's views import this module through the settings
+    from rest_framework.views import APIView
 
-def required_scope(view: APIView, method: str) -> str:
+
+def required_scope(view: "APIView", method: str) -> str:
     """The scope that `view` asks for `method`; empty when the view does not take the method."""
     scopes: dict[str, str] = getattr(view, "scopes", {})
     return scopes.get(method, "")
@@ -23,7 +27,7 @@ class ClientWithScope(BasePermission):
     that it takes lets nobody in.
     """
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         token = request.auth
         if token is None or not isinstance(getattr(token, "application", None), EdcClient):
             return False

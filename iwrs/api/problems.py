@@ -55,7 +55,6 @@ class ApiProblem(Problem):
 # DRF's own exceptions, most special first.
 _DRF_CODES: tuple[tuple[type[exceptions.APIException], str], ...] = (
     (exceptions.ParseError, "malformed"),
-    (exceptions.NotAuthenticated, "not_authenticated"),
     (exceptions.AuthenticationFailed, "invalid_token"),
     (exceptions.PermissionDenied, "forbidden"),
     (exceptions.NotFound, "not_found"),
@@ -118,6 +117,10 @@ def _problem_of(error: Exception, context: dict[str, Any]) -> Problem:
         return error
     if isinstance(error, exceptions.ValidationError):
         return Invalid(dict(flatten(error.detail)))
+    if isinstance(error, exceptions.NotAuthenticated):
+        request = context.get("request")
+        sent = request is not None and "Authorization" in request.headers
+        return ApiProblem("invalid_token" if sent else "not_authenticated")
     for kind, code in _DRF_CODES:
         if isinstance(error, kind):
             return ApiProblem(code)

@@ -1,6 +1,6 @@
 """How endpoints describe themselves in the OpenAPI document."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -49,7 +49,7 @@ def read_operation(
     parameters: Sequence[Any] = (),
 ) -> Callable[[ViewT], ViewT]:
     """Describe a GET. `problems` are codes beside those that any request can get."""
-    return extend_schema(
+    return _described(
         operation_id=operation,
         summary=summary,
         description=description,
@@ -75,12 +75,16 @@ def write_operation(
     status: int = 201,
     problems: Sequence[str] = (),
     key_required: bool = False,
+    members: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Callable[[ViewT], ViewT]:
-    """Describe a POST: its body, its first answer, and what it may refuse."""
+    """Describe a POST: its body, its first answer, and what it may refuse.
+
+    `members` maps a problem code to the further members of its answer.
+    """
     codes = [*ALWAYS, *ON_WRITING, *problems]
     if key_required:
         codes.append("idempotency_key_missing")
-    return extend_schema(
+    return _described(
         operation_id=operation,
         summary=summary,
         description=description,
@@ -93,12 +97,25 @@ def write_operation(
                 description="Done, or the stored answer of the first request with the same key.",
                 examples=[_example("Answer", example)],
             ),
-            **refusals(codes),
+            **refusals(codes, members or {}),
         },
     )
 
 
-def refusals(codes: Sequence[str]) -> dict[tuple[int, str], OpenApiResponse]:
+def _described(**options: Any) -> Callable[[ViewT], ViewT]:
+    """Describe a view's method under the name of its room."""
+
+    def describe(method: ViewT) -> ViewT:
+        room = method.__module__.split(".", 1)[0]
+        tag = {"trial": "randomization"}.get(room, room).capitalize()
+        return extend_schema(tags=[tag], **options)(method)
+
+    return describe
+
+
+def refusals(
+    codes: Sequence[str], members: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[tuple[int, str], OpenApiResponse]:
     """Error responses, one a status, with an example for each code that the status can have."""
     by_status: dict[int, list[str]] = {}
     for code in dict.fromkeys(codes):
@@ -108,12 +125,17 @@ def refusals(codes: Sequence[str]) -> dict[tuple[int, str], OpenApiResponse]:
             ProblemDocument,
             description="; ".join(f"`{code}`: {CATALOGUE[code].title}" for code in found),
             examples=[
-                _example(code, document(ApiProblem(code)), status_codes=[str(status)])
+                _example(code, _document(code, members or {}), status_codes=[str(status)])
                 for code in found
             ],
         )
         for status, found in sorted(by_status.items())
     }
+
+
+def _document(code: str, members: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    errors = {"consent_on": "This day is in the future."} if code == "invalid" else {}
+    return document(ApiProblem(code, errors=errors, members=members.get(code)))
 
 
 def _example(name: str, value: object, **options: Any) -> OpenApiExample:

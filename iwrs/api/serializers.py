@@ -26,7 +26,7 @@ class NoBody(Strict):
     """A request without fields: no body, or an empty object."""
 
 
-@extend_schema_field({"type": ["string", "integer", "null"]})
+@extend_schema_field({"type": ["string", "integer"]})
 class BaselineValue(serializers.Field[Any, Any, Any, Any]):
     """One baseline value: the key of a choice, a whole number, or null when it is not known."""
 

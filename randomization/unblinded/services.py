@@ -36,8 +36,15 @@ def list_design(definition: StudyDefinition) -> ListDesign:
 def generate_list(study: Study, *, by: Actor, seed: bytes | None = None) -> RandomizationList:
     """Make the study's list from a new seed of the operating system, or from the one given.
 
-    A seed serves one list only, ever; the database refuses a second use.
+    A seed serves one list only, ever; the database refuses a second use. Only a simulated study
+    accepts a seed from outside: who gives a seed knows the list.
     """
+    if seed is not None and not study.simulated:
+        raise Problem(
+            code="seed_given",
+            title="A study with real subjects takes its seed from the operating system.",
+            action="Generate the list without giving a seed.",
+        )
     design = list_design(study.definition)
     seed = seed or secrets.token_bytes(32)
     entries = generate(design, seed)

@@ -7,8 +7,8 @@ STUDY = "bolero2"
 # Public on purpose: nature has to know the arms of a simulated trial. A real study takes its
 # seed from the operating system, and only a study marked as simulated accepts a given one.
 LIST_SEED = hashlib.sha256(b"The demonstration list of BOLERO-2").digest()
-NATURE_SEED = 1
-KIT_SEED = 20090604
+NATURE_SEED = 3
+KIT_SEED = hashlib.sha256(b"The demonstration kits of BOLERO-2").digest()
 
 
 @dataclass(frozen=True)

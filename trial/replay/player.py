@@ -35,7 +35,7 @@ class Player:
         self.nature = nature
         self.study = study
         self.supply = supply
-        self.steps = tape(nature)
+        self.steps = tape(nature, study.definition.schedule)
         self.centres: dict[str, Centre] = {c.number: c for c in study.centres.all()}
         self.subjects: dict[int, Subject] = {}
         self._verbs: dict[Act, Callable[[Step], object]] = {
@@ -99,11 +99,10 @@ class Player:
         if isinstance(course, PatientCourse) and course.her2_deviation:
             answers[DEVIATION] = "unknown"
         known = {item.key for item in self.study.definition.baseline}
-        baseline = {
-            key: value
-            for key, value in course.baseline.items()
-            if key in known and value is not None
-        }
+        baseline: dict[str, object] = {"ecog": "1"} if isinstance(course, ScreenFailure) else {}
+        for key, value in course.baseline.items():
+            if key in known and value is not None:
+                baseline[key] = value
         return enrolment.Screening(course.consent_on, course.strata, answers, baseline)
 
     def _screen(self, step: Step) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import IntEnum
 
+from assessments.schedule import planned_visit
+from iwrs.definition import Schedule
 from trial.nature import Nature, PatientCourse
 
 
@@ -41,11 +43,11 @@ class Step:
     details: dict[str, object] = field(default_factory=dict, compare=False)
 
 
-def tape(nature: Nature, *, supply_every_days: int = 7) -> list[Step]:
+def tape(nature: Nature, schedule: Schedule, *, supply_every_days: int = 7) -> list[Step]:
     """Every act of the trial in order, with a supply run and a sweep each week."""
     steps = [*_centres(nature), *_failures(nature)]
     for who, patient in enumerate(nature.patients):
-        steps.extend(_patient(who, patient))
+        steps.extend(_patient(who, patient, schedule))
     first = min(step.day for step in steps)
     day = first
     while day <= nature.cut:
@@ -75,14 +77,14 @@ def _failures(nature: Nature) -> Iterator[Step]:
         )
 
 
-def _patient(who: int, patient: PatientCourse) -> Iterator[Step]:
+def _patient(who: int, patient: PatientCourse, schedule: Schedule) -> Iterator[Step]:
     yield Step(patient.screened_at.date(), Act.SCREEN, patient.screened_at, who)
     yield Step(patient.randomized_on, Act.RANDOMIZE, patient.randomized_at, who)
     if patient.kit_handed_over_on:
         yield _on(patient.kit_handed_over_on, Act.HAND_OVER, who)
     if patient.first_dose_on:
         yield _on(patient.first_dose_on, Act.FIRST_DOSE, who)
-    yield from _visits(who, patient)
+    yield from _visits(who, patient, schedule)
     if patient.study_drug_stop:
         yield _stop(who, patient.study_drug_stop.on, "study_drug", patient.study_drug_stop.reason)
     if patient.exemestane_stop:
@@ -98,16 +100,16 @@ def _patient(who: int, patient: PatientCourse) -> Iterator[Step]:
             yield _on(moment, act, who)
 
 
-def _visits(who: int, patient: PatientCourse) -> Iterator[Step]:
+def _visits(who: int, patient: PatientCourse, schedule: Schedule) -> Iterator[Step]:
     expected = 1
     for visit in patient.visits:
         for number in range(expected, visit.number):
             yield _on(visit.on, Act.MISS, who, number=number)
         expected = visit.number + 1
-        yield _on(
-            visit.on, Act.VISIT, who, number=visit.number, response=visit.local_response
-        )
-        if visit.dispensed:
+        yield _on(visit.on, Act.VISIT, who, number=visit.number, response=visit.local_response)
+        # A few subjects come before the window opens: no kit can be assigned so early.
+        planned = planned_visit(schedule, patient.randomized_on, visit.number)
+        if visit.dispensed and visit.on >= planned.window_from:
             yield _on(visit.on, Act.DISPENSE, who, number=visit.number)
         yield _on(
             visit.central_read_on,

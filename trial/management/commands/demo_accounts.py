@@ -20,6 +20,7 @@ SINCE = date(2009, 1, 1)
 
 class Command(BaseCommand):
     help = "Make the demonstration's accounts. Only a simulated study accepts them."
+    requires_system_checks = []  # one of many short steps of the demonstration
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("study")
@@ -45,9 +46,7 @@ class Command(BaseCommand):
 
     def _account(self, person: Person, password: str) -> User:
         known = User.objects.filter(email=person.email).first()
-        return known or User.objects.create_user(
-            person.email, name=person.name, password=password
-        )
+        return known or User.objects.create_user(person.email, name=person.name, password=password)
 
     def _study_role(self, person: Person, study: Study, password: str) -> None:
         StudyRole.objects.get_or_create(

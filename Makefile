@@ -1,0 +1,45 @@
+# Two commands are enough: `make demo` and `make test`. Each does all of its own set-up.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARGS ?=
+WORKERS ?= 2
+
+.PHONY: demo test lint bench prove browser lock clean
+
+demo: $(READY)  ## bring the whole system up, replay a simulated trial, serve until Ctrl-C
+	$(BIN)/python -m trial.demo.story $(ARGS)
+
+test: $(READY) browser lint  ## every check that a change has to pass
+	$(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow" $(ARGS)
+
+lint: $(READY)  ## style, types, and which room may import which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+prove: $(READY) browser  ## slow proofs: large replays, long fault runs
+	$(BIN)/python -m pytest -n $(WORKERS) -q -m slow $(ARGS)
+
+bench: $(READY)  ## ratios within one run
+	$(BIN)/python -m bench.randomize $(ARGS)
+
+# Debian's Chromium for the browser tests; a machine that has one keeps it.
+browser:
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+
+$(READY): requirements/dev.lock
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" * (sys.version_info < (3, 11)))'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/dev.lock
+	touch $@
+
+lock:  ## pin every dependency again, with hashes and without an index address
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet pyproject.toml -o requirements/base.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet pyproject.toml --group dev -o requirements/dev.lock
+
+clean:  ## remove the demonstration's state; the virtual environment stays
+	rm -rf .iwrs

@@ -1,0 +1,12 @@
+"""Addresses of room 5 on the blinded side."""
+
+from django.urls import path
+
+from dsmb import views
+
+urlpatterns = [
+    path("studies/<slug:code>/analysis/", views.Analysis.as_view(), name="analysis"),
+    path("studies/<slug:code>/cut/", views.CutData.as_view(), name="cut-data"),
+    path("studies/<slug:code>/extract/", views.RequestExtract.as_view(), name="request-extract"),
+    path("extracts/<int:pk>/file/", views.DownloadExtract.as_view(), name="download-extract"),
+]

@@ -1,0 +1,114 @@
+"""The pages of room 5 on the blinded side: overall events, data cuts, sealed extracts.
+
+The administrator sees that a package exists, its size and its fingerprint, and cannot open it.
+"""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+
+from dsmb import services
+from dsmb.forms import CutForm, ExtractForm
+from dsmb.models import DataCut, Extract
+from enrolment.access import allowed, require, studies_for
+from enrolment.pages import Page, StudyAct
+from iwrs.forms import PortalForm
+from iwrs.models import Study
+from iwrs.permissions import Act
+from iwrs.templatetags.portal import day
+
+EXTRACTS_SHOWN = 50
+
+
+class Analysis(Page):
+    """Events of all subjects together, the data cuts and the extracts of a study."""
+
+    study: Study
+
+    def find(self, **kwargs: Any) -> None:
+        self.study = get_object_or_404(studies_for(self.request.user), code=kwargs["code"])
+        self.by = require(self.request.user, Act.SEE_EVENT_COUNT, self.study)
+
+    def get(self, request: HttpRequest, code: str) -> HttpResponse:
+        labels = {each.key: each.label for each in self.study.definition.recipients}
+        extracts = list(services.extracts_of(self.study)[:EXTRACTS_SHOWN])
+        for each in extracts:
+            each.recipient_label = labels.get(each.recipient, each.recipient)
+        context = {
+            "study": self.study,
+            "count": services.count_events(self.study),
+            "looks": services.planned_looks(self.study),
+            "cuts": self.study.data_cuts.all(),
+            "extracts": extracts,
+            "may_cut": allowed(request.user, Act.CUT_DATA, self.study),
+            "may_extract": allowed(request.user, Act.REQUEST_EXTRACT, self.study),
+        }
+        return render(request, "dsmb/analysis.html", context)
+
+
+class CutData(StudyAct):
+    act = Act.CUT_DATA
+    form_class = CutForm
+    heading = "Make a data cut"
+    explain = "A day is cut once, and a cut is not taken back."
+    submit = "Make the data cut"
+    grave = True
+
+    def form(self, typed: Any = None) -> PortalForm:
+        return CutForm(typed, initial={"on": services.study_today(self.study)})
+
+    def back(self) -> str:
+        return reverse("analysis", args=[self.study.code])
+
+    def perform(self, form: PortalForm) -> HttpResponse:
+        cut = services.cut_data(self.study, by=self.by, **form.cleaned_data)
+        return self.done(f"The data are cut on {day(cut.cut_on)}.")
+
+
+class RequestExtract(StudyAct):
+    act = Act.REQUEST_EXTRACT
+    heading = "Request a sealed extract"
+    explain = "The package is sealed for its recipient. You can send it on; you cannot open it."
+    submit = "Request the extract"
+
+    def form(self, typed: Any = None) -> PortalForm:
+        cuts = [(str(each.pk), day(each.cut_on)) for each in self.study.data_cuts.all()]
+        return ExtractForm(self.study.definition, cuts, typed)
+
+    def back(self) -> str:
+        return reverse("analysis", args=[self.study.code])
+
+    def perform(self, form: PortalForm) -> HttpResponse:
+        cut = get_object_or_404(DataCut, study=self.study, pk=form.cleaned_data["cut"])
+        services.request_extract(
+            self.study,
+            cut,
+            recipient=form.cleaned_data["recipient"],
+            by=self.by,
+            reason=form.cleaned_data["reason"],
+        )
+        return self.done("The extract is requested. Its state is on this page.")
+
+
+class DownloadExtract(Page):
+    """Hand over the sealed file. It is marked released; doing it again gives the same file."""
+
+    extract: Extract
+
+    def find(self, **kwargs: Any) -> None:
+        within = Extract.objects.filter(study__in=studies_for(self.request.user))
+        self.extract = get_object_or_404(
+            within.select_related("study").defer("sealed"), pk=kwargs["pk"]
+        )
+        self.by = require(self.request.user, Act.REQUEST_EXTRACT, self.extract.study)
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponse:
+        extract = services.release_extract(self.extract, by=self.by)
+        response = HttpResponse(
+            bytes(extract.sealed or b""), content_type="application/octet-stream"
+        )
+        name = f"{self.extract.study.code}-extract-{extract.pk}.age"
+        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+        return response

@@ -1,0 +1,76 @@
+"""`manage.py edc_client`: let an EDC system of one study use the API."""
+
+import secrets
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from oauth2_provider.settings import oauth2_settings
+
+from iwrs.models import EdcClient, Study
+
+
+class Command(BaseCommand):
+    help = "Register an EDC system of a study, list the registered ones, or change their scopes."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        create = verbs.add_parser("create", help="register; prints id and secret once")
+        create.add_argument("--study", required=True, help="code of the study")
+        create.add_argument("--name", required=True, help="name of the EDC system")
+        create.add_argument("--scopes", nargs="+", required=True, metavar="SCOPE")
+        listing = verbs.add_parser("list", help="names, ids and scopes of a study's clients")
+        listing.add_argument("--study", required=True, help="code of the study")
+        change = verbs.add_parser("scopes", help="replace a client's scopes; none shuts it out")
+        change.add_argument("--id", required=True, help="client id")
+        change.add_argument("--scopes", nargs="*", required=True, metavar="SCOPE")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        verbs = {"create": self.create, "list": self.list, "scopes": self.change}
+        verbs[options["verb"]](options)
+
+    def create(self, options: dict[str, Any]) -> None:
+        study = _study(options["study"])
+        scopes = _scopes(options["scopes"])
+        secret = secrets.token_urlsafe(48)
+        client = EdcClient.objects.create(
+            study=study,
+            name=options["name"],
+            allowed_scopes=" ".join(scopes),
+            client_type=EdcClient.CLIENT_CONFIDENTIAL,
+            authorization_grant_type=EdcClient.GRANT_CLIENT_CREDENTIALS,
+            client_secret=secret,
+        )
+        self.stdout.write(f"client_id={client.client_id}")
+        self.stdout.write(f"client_secret={secret}")
+        self.stderr.write("The secret is stored as a hash and cannot be shown again.")
+
+    def list(self, options: dict[str, Any]) -> None:
+        for client in _study(options["study"]).edc_clients.order_by("pk"):
+            self.stdout.write(f"{client.client_id}  {client.name}  {client.allowed_scopes}")
+
+    def change(self, options: dict[str, Any]) -> None:
+        client = EdcClient.objects.filter(client_id=options["id"]).first()
+        if client is None:
+            raise CommandError("No client has this id. `edc_client list` shows them.")
+        client.allowed_scopes = " ".join(_scopes(options["scopes"]))
+        client.save(update_fields=["allowed_scopes"])
+        self.stdout.write(f"{client.name}: {client.allowed_scopes or 'no scopes'}")
+
+
+def _study(code: str) -> Study:
+    study = Study.objects.filter(code=code).first()
+    if study is None:
+        known = ", ".join(Study.objects.values_list("code", flat=True)) or "none is loaded"
+        raise CommandError(f"There is no study {code}. Known studies: {known}.")
+    return study
+
+
+def _scopes(asked: list[str]) -> list[str]:
+    """The scopes, also when given in one text separated by spaces or commas."""
+    scopes = [scope for text in asked for scope in text.replace(",", " ").split()]
+    unknown = sorted(set(scopes) - set(oauth2_settings.SCOPES))
+    if unknown:
+        allowed = ", ".join(oauth2_settings.SCOPES)
+        raise CommandError(f"Unknown scopes: {', '.join(unknown)}. Known: {allowed}.")
+    return list(dict.fromkeys(scopes))

@@ -1,0 +1,184 @@
+"""E-mails that an act causes: a row in the act's transaction, sent afterwards, at least once.
+
+A row names a topic and primary keys. The letter is written when it is sent, by the room that owns
+the topic (`letters.py` in each room), so that nothing about a subject rests in the queue.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parseaddr
+
+import structlog
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import connection, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.module_loading import autodiscover_modules
+
+from iwrs.accounts.models import StudyRole
+from iwrs.models import OutboxMessage, Study
+
+LONGEST_WAIT = timedelta(hours=6)
+SIMULATED = "This study is simulated: no real person is concerned."
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A plain-text e-mail. It names a subject by number and centre only, and never an arm."""
+
+    to: tuple[str, ...]
+    subject: str
+    body: str
+
+
+class NotNeeded(Exception):
+    """Meanwhile there is nothing to say; the message is closed without being sent."""
+
+
+class NobodyToWriteTo(Exception):
+    """No account has the role that the letter is for; it is tried again later."""
+
+
+class UnknownTopic(Exception):
+    """No room writes letters of this topic."""
+
+
+Writer = Callable[[OutboxMessage], Letter]
+_writers: dict[str, Writer] = {}
+
+
+def writes(topic: str) -> Callable[[Writer], Writer]:
+    """Register the function that writes the letters of one topic."""
+
+    def register(writer: Writer) -> Writer:
+        _writers[topic] = writer
+        return writer
+
+    return register
+
+
+def queue(
+    study: Study, topic: str, *, key: str, refs: dict[str, int], due_at: datetime | None = None
+) -> None:
+    """Queue one message within an open act. A `key` that was queued before changes nothing.
+
+    `refs` maps names to primary keys. `due_at` is real time (default: at once).
+    """
+    queue_many(study, topic, [(key, refs)], due_at=due_at)
+
+
+def queue_many(
+    study: Study,
+    topic: str,
+    keys_and_refs: Iterable[tuple[str, dict[str, int]]],
+    *,
+    due_at: datetime | None = None,
+) -> None:
+    """Queue many messages of one topic within an open act."""
+    if not connection.in_atomic_block:
+        raise RuntimeError("queue() needs an open act: a message belongs to what caused it")
+    due_at = due_at or timezone.now()
+    OutboxMessage.objects.bulk_create(
+        [
+            OutboxMessage(
+                study=study,
+                kind=OutboxMessage.Kind.EMAIL,
+                topic=topic,
+                key=key,
+                refs=refs,
+                due_at=due_at,
+            )
+            for key, refs in keys_and_refs
+        ],
+        batch_size=1000,
+        ignore_conflicts=True,
+    )
+
+
+def deliver_due(limit: int = 100) -> int:
+    """Try up to `limit` messages that are due, each in a transaction of its own.
+
+    Returns how many were tried. Two workers never take the same message. One that fails is tried
+    again later: after 2, 4, 8 ... minutes, at most every six hours.
+    """
+    for tried in range(limit):
+        if not _deliver_next():
+            return tried
+    return limit
+
+
+def addresses(study: Study, role: str) -> tuple[str, ...]:
+    """E-mail addresses of the active people who hold a study-wide role today."""
+    held = StudyRole.objects.filter(in_force(), study_code=study.code, role=role)
+    return tuple(held.order_by("user__email").values_list("user__email", flat=True))
+
+
+def in_force() -> Q:
+    """Roles that active people hold today; the real calendar counts, also during a replay."""
+    today = timezone.now().date()
+    return Q(since__lte=today, user__is_active=True) & (Q(until=None) | Q(until__gte=today))
+
+
+def _deliver_next() -> bool:
+    with transaction.atomic():
+        message = (
+            OutboxMessage.objects.select_for_update(skip_locked=True, of=("self",), no_key=True)
+            .select_related("study")
+            .filter(sent_at=None, due_at__lte=timezone.now())
+            .order_by("due_at", "pk")
+            .first()
+        )
+        if message is None:
+            return False
+        try:
+            with transaction.atomic():  # a failed query must not take the message's row with it
+                letter = _write(message)
+            _send(message, letter)
+        except NotNeeded as reason:
+            _close(message, type(reason).__name__)
+        except Exception as error:  # one letter that cannot be sent must not stop the others
+            _try_later(message, type(error).__name__)
+        else:
+            _close(message, "")
+        return True
+
+
+def _write(message: OutboxMessage) -> Letter:
+    if message.topic not in _writers:
+        autodiscover_modules("letters")
+    if message.topic not in _writers:
+        raise UnknownTopic(message.topic)
+    letter = _writers[message.topic](message)
+    if not letter.to:
+        raise NobodyToWriteTo(message.topic)
+    return letter
+
+
+def _send(message: OutboxMessage, letter: Letter) -> None:
+    body = f"{SIMULATED}\n\n{letter.body}" if message.study.simulated else letter.body
+    domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
+    email = EmailMessage(
+        subject=letter.subject,
+        body=body,
+        to=list(letter.to),
+        # The same on every attempt, so that a letter sent twice can be seen as one.
+        headers={"Message-ID": f"<{message.key}@{domain}>"},
+    )
+    email.send()
+
+
+def _close(message: OutboxMessage, reason: str) -> None:
+    OutboxMessage.objects.filter(pk=message.pk).update(
+        sent_at=timezone.now(), attempts=F("attempts") + 1, last_error=reason
+    )
+
+
+def _try_later(message: OutboxMessage, error: str) -> None:
+    wait = min(timedelta(minutes=2 ** min(message.attempts + 1, 10)), LONGEST_WAIT)
+    OutboxMessage.objects.filter(pk=message.pk).update(
+        due_at=timezone.now() + wait, attempts=F("attempts") + 1, last_error=error
+    )
+    log.warning("letter not sent", topic=message.topic, message=message.pk, error=error)

@@ -1,0 +1,102 @@
+"""What happened to one subject, in order. Blinded facts only."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from assessments.models import TumourRead, Visit
+from dispensing.models import Dispensation
+from enrolment.models import Subject
+from iwrs import clock
+from iwrs.definition import StudyDefinition
+
+
+@dataclass(frozen=True)
+class Happening:
+    """One line of the timeline. `order` keeps the course of one day in sequence."""
+
+    on: date
+    order: int
+    text: str
+
+
+def timeline(
+    subject: Subject, definition: StudyDefinition, *, code_breaks: bool
+) -> list[Happening]:
+    """Everything recorded of a subject, oldest first; code breaks for those who may know."""
+    lines = [*_enrolled(subject, definition), *_supplied(subject, definition)]
+    lines += _assessed(subject)
+    if code_breaks:
+        lines += [
+            Happening(_day(subject, each.requested_at), 9, f"Code break by {each.requested_by}")
+            for each in subject.code_breaks.filter(revealed_at__isnull=False)
+        ]
+    return sorted(lines, key=lambda each: (each.on, each.order))
+
+
+def _day(subject: Subject, moment: object) -> date:
+    return clock.local_date(moment, subject.centre.time_zone)  # type: ignore[arg-type]
+
+
+def _enrolled(subject: Subject, definition: StudyDefinition) -> list[Happening]:
+    questions = {each.key: each.question for each in definition.eligibility}
+    lines = [
+        Happening(subject.consent_on, 0, "Consent signed"),
+        Happening(_day(subject, subject.screened_at), 1, "Screened"),
+    ]
+    for each in subject.deviations.all():
+        question = questions.get(each.question, each.question)
+        asked = f"Deviation asked for: {question}"
+        lines.append(Happening(_day(subject, each.requested_at), 2, asked))
+        if each.approved_at:
+            approved = f"Deviation approved by {each.approved_by}: {question}"
+            lines.append(Happening(_day(subject, each.approved_at), 2, approved))
+    if subject.status == Subject.Status.SCREEN_FAILED and subject.decided_at:
+        text = f"Screen failure: {subject.failure_reason}"
+        lines.append(Happening(_day(subject, subject.decided_at), 3, text))
+    if subject.randomized_at:
+        lines.append(Happening(_day(subject, subject.randomized_at), 3, "Randomized"))
+    return lines
+
+
+def _supplied(subject: Subject, definition: StudyDefinition) -> list[Happening]:
+    lines = []
+    for each in subject.dispensations.all():
+        if each.kit and each.assigned_at:
+            assigned = _day(subject, each.assigned_at)
+            lines.append(Happening(assigned, 4, f"Kit {each.kit.grouped} assigned"))
+            if each.status == Dispensation.Status.HANDED_OVER and each.handed_over_on:
+                text = f"Kit {each.kit.grouped} handed over"
+                lines.append(Happening(each.handed_over_on, 5, text))
+    first = getattr(subject, "first_dose", None)
+    if first:
+        lines.append(Happening(first.taken_on, 6, "First dose of the blinded drug"))
+    drugs = {each.key: each for each in definition.drugs}
+    for stop in subject.drug_stops.all():
+        reasons = {each.key: each.label for each in drugs[stop.drug].stop_reasons}
+        text = f"{drugs[stop.drug].label} stopped: {reasons.get(stop.reason, stop.reason)}"
+        lines.append(Happening(stop.stopped_on, 7, text))
+    return lines
+
+
+def _assessed(subject: Subject) -> list[Happening]:
+    lines = [
+        Happening(each.done_on, 3, f"Visit {each.number} done")
+        for each in subject.visits.all()
+        if each.done_on
+    ]
+    lines += [
+        Happening(each.window_to, 3, f"Visit {each.number} missed")
+        for each in subject.visits.all()
+        if each.status == Visit.Status.MISSED
+    ]
+    for read in subject.reads.all():
+        reader = "Central read" if read.reader == TumourRead.Reader.CENTRAL else "Local read"
+        text = f"{reader} of the scan: {read.get_response_display()}"
+        lines.append(Happening(read.assessed_on, 4, text))
+    for event in subject.events.all():
+        detail = f": {event.detail}" if event.detail else ""
+        lines.append(Happening(event.occurred_on, 8, f"{event.get_kind_display()}{detail}"))
+    lines += [
+        Happening(each.contact_on, 2, "Known to be alive") for each in subject.contacts.all()
+    ]
+    return lines

@@ -1,0 +1,83 @@
+"""What waits at centres now: visits due and overdue, kits to hand over, subjects in screening."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from assessments.models import Visit
+from assessments.services import OPEN
+from dispensing.models import Dispensation
+from enrolment.models import Centre, Subject
+from iwrs import clock
+from randomization.models import Randomization
+
+RECENT = 20
+WAITING = (Subject.Status.SCREENING, Subject.Status.ELIGIBLE)
+
+
+@dataclass
+class CentreWork:
+    """The work of one centre, at its own date of today."""
+
+    centre: Centre
+    today: date
+    overdue: list[Visit] = field(default_factory=list)
+    due: list[Visit] = field(default_factory=list)
+    kits: list[Dispensation] = field(default_factory=list)
+    screening: list[Subject] = field(default_factory=list)
+    recent: list[Randomization] = field(default_factory=list)
+
+
+def work_of(centres: Sequence[Centre]) -> list[CentreWork]:
+    """The work of each centre, in four queries whatever the number of centres."""
+    work = {each.pk: CentreWork(each, clock.today(each.time_zone)) for each in centres}
+    for visit in _open_visits(work):
+        place = work[visit.subject.centre_id]
+        if visit.window_to < place.today:
+            place.overdue.append(visit)
+        elif visit.window_from <= place.today:
+            place.due.append(visit)
+    for dispensation in _kits_to_hand_over(work):
+        work[dispensation.subject.centre_id].kits.append(dispensation)
+    for subject in Subject.objects.filter(centre__in=work, status__in=WAITING):
+        work[subject.centre_id].screening.append(subject)
+    for randomization in _recent(work):
+        work[randomization.subject.centre_id].recent.append(randomization)
+    return list(work.values())
+
+
+def overdue_visits(centres: Sequence[Centre]) -> int:
+    """How many visits are past their window, over many centres (by the date in UTC)."""
+    return Visit.objects.filter(
+        subject__centre__in=centres, status__in=OPEN, window_to__lt=clock.today()
+    ).count()
+
+
+def _open_visits(centres: dict[int, CentreWork]) -> list[Visit]:
+    # The date of a centre is at most a day ahead of UTC; the exact day is checked above.
+    latest = clock.today() + timedelta(days=1)
+    return list(
+        Visit.objects.filter(
+            subject__centre__in=centres, status__in=OPEN, window_from__lte=latest
+        )
+        .select_related("subject")
+        .order_by("window_to", "subject__number")
+    )
+
+
+def _kits_to_hand_over(centres: dict[int, CentreWork]) -> list[Dispensation]:
+    return list(
+        Dispensation.objects.filter(
+            subject__centre__in=centres, status=Dispensation.Status.ASSIGNED
+        )
+        .select_related("subject", "kit")
+        .order_by("assigned_at")
+    )
+
+
+def _recent(centres: dict[int, CentreWork]) -> list[Randomization]:
+    return list(
+        Randomization.objects.filter(subject__centre__in=centres)
+        .select_related("subject")
+        .order_by("-occurred_at")[:RECENT]
+    )
