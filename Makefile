@@ -19,7 +19,7 @@ lint: $(READY)  ## style, types, and which room may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/mypy
+	IWRS_SECRET_KEY=for-the-type-checker DATABASE_URL=postgresql://nobody@/none $(BIN)/mypy
 
 prove: $(READY) browser  ## slow proofs: large replays, long fault runs
 	$(BIN)/python -m pytest -n $(WORKERS) -q -m slow $(ARGS)

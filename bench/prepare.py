@@ -18,8 +18,9 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "iwrs.settings")
 django.setup()
 
-from dispensing.models import Dispensation  # noqa: E402
 from dispensing.unblinded.delivery import make_delivery, plan_lots  # noqa: E402
+
+from dispensing.models import Dispensation  # noqa: E402
 from dispensing.unblinded.services import import_kits, stock_centre  # noqa: E402
 from enrolment import services as enrolment  # noqa: E402
 from enrolment.models import Subject  # noqa: E402
@@ -60,7 +61,7 @@ def study(subjects: int) -> dict[str, Any]:
         )
         enrolment.activate_centre(centre, by=SYSTEM, ethics_approved_on=date(2020, 1, 1))
     studies.set_status(made, Study.Status.OPEN, by=SYSTEM)
-    secret = "only-for-the-benchmark-on-this-machine"  # noqa: S105
+    secret = "only-for-the-benchmark-on-this-machine"
     scopes = "subjects:read subjects:randomize"
     client = EdcClient.objects.create(
         study=made,

@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -93,7 +93,7 @@ def prepare(services: Services, subjects: int) -> dict[str, object]:
 
 def raw(services: Services, facts: dict[str, object], clients: int, each: int) -> Result:
     """pgbench: each client has its own subjects, so that no act is repeated."""
-    today = date.today()
+    today = datetime.now(UTC).date()
     folder = Path(tempfile.mkdtemp(prefix="iwrs-bench-"))
     script = folder / "raw.sql"
     script.write_text(RAW.format(on=today, until=today + timedelta(days=60)), encoding="utf-8")
@@ -194,10 +194,10 @@ def main() -> int:
                 second = over_http(facts, options.clients, options.each)
     finally:
         shutil.rmtree(state, ignore_errors=True)
-    print(f"Randomizations with {options.clients} clients, {options.each} each")  # noqa: T201
-    print(f"  raw gate functions (pgbench)  {first}")  # noqa: T201
-    print(f"  whole act over HTTP           {second}")  # noqa: T201
-    print(f"  HTTP / raw                    {second.per_second / first.per_second:8.2f}")  # noqa: T201
+    print(f"Randomizations with {options.clients} clients, {options.each} each")
+    print(f"  raw gate functions (pgbench)  {first}")
+    print(f"  whole act over HTTP           {second}")
+    print(f"  HTTP / raw                    {second.per_second / first.per_second:8.2f}")
     return 0
 
 

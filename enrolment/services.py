@@ -1,6 +1,6 @@
 """The verbs of room 1: centres, people at them, screening, deviations."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -80,14 +80,14 @@ def screen(centre: Centre, screening: Screening, *, by: Actor) -> Subject:
     with act("screen", by=by):
         centre = lock(Centre.objects.select_related("study"), centre.pk)
         require_active(centre)
-        _check(centre, screening)
+        consent_on = _checked_consent(centre, screening)
         centre.last_subject_sequence += 1
         centre.save(update_fields=["last_subject_sequence"])
         subject = Subject(
             study=centre.study,
             centre=centre,
             number=f"{centre.number}-{centre.last_subject_sequence:03d}",
-            consent_on=screening.consent_on,
+            consent_on=consent_on,
             screened_at=clock.now(),
             strata=dict(screening.strata),
             baseline=dict(screening.baseline),
@@ -106,8 +106,7 @@ def change_answers(subject: Subject, screening: Screening, *, by: Actor, why: st
     with act("change screening answers", by=by, why=why):
         subject = lock(Subject.objects.select_related("centre__study"), subject.pk)
         _require_undecided(subject)
-        _check(subject.centre, screening)
-        subject.consent_on = screening.consent_on
+        subject.consent_on = _checked_consent(subject.centre, screening)
         subject.strata = dict(screening.strata)
         subject.baseline = dict(screening.baseline)
         for key, answer in screening.eligibility.items():
@@ -208,8 +207,8 @@ def _require_undecided(subject: Subject) -> None:
         )
 
 
-def _check(centre: Centre, screening: Screening) -> None:
-    """Raise `Invalid` for every field that is wrong, all at once."""
+def _checked_consent(centre: Centre, screening: Screening) -> date:
+    """The day of consent, or `Invalid` with every field that is wrong, all at once."""
     definition = centre.study.definition
     problems = wrong_answers(definition, screening.eligibility)
     problems |= wrong_baseline(definition, screening.baseline)
@@ -224,17 +223,18 @@ def _check(centre: Centre, screening: Screening) -> None:
         elif level and level not in {each.key for each in factors[key].levels}:
             allowed = ", ".join(each.key for each in factors[key].levels)
             problems[f"strata.{key}"] = f"Answer with one of: {allowed}."
-    if problems:
+    if problems or screening.consent_on is None:
         raise Invalid(problems)
+    return screening.consent_on
 
 
-def _decide(subject: Subject, answers: Mapping[str, str], *, set_aside: object) -> None:
+def _decide(subject: Subject, answers: Mapping[str, str], *, set_aside: Collection[str]) -> None:
     """Set status and stratum from the answers as they are now."""
     definition = subject.study.definition
     try:
         subject.stratum_key = definition.stratum_key(subject.strata)
     except StratumAnswerError:
         subject.stratum_key = ""
-    ready = subject.stratum_key and not unmet(definition, answers, set_aside)  # type: ignore[arg-type]
+    ready = subject.stratum_key and not unmet(definition, answers, set_aside)
     subject.status = Subject.Status.ELIGIBLE if ready else Subject.Status.SCREENING
     subject.decided_at = clock.now() if ready else None

@@ -43,4 +43,5 @@ def harden(using: str = "default", **_: Any) -> None:
             return
         cursor.execute(_TRIGGERS_AS_OWNER)
         cursor.execute(_NO_SWITCH)
-        cursor.execute((SQL / "privileges.sql").read_text(encoding="utf-8"))
+        for name in ("frozen.sql", "privileges.sql"):
+            cursor.execute((SQL / name).read_text(encoding="utf-8"))

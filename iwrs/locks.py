@@ -13,7 +13,7 @@ from django.db import models, transaction
 ModelT = TypeVar("ModelT", bound=models.Model)
 
 
-def lock(queryset: "models.QuerySet[ModelT]", pk: object) -> ModelT:
+def lock(rows: "models.Manager[ModelT] | models.QuerySet[ModelT]", pk: object) -> ModelT:
     """Lock one row for the rest of the act and return it as it is now.
 
     Raises the model's DoesNotExist. Refuses to lock outside a transaction, where the lock would
@@ -21,4 +21,4 @@ def lock(queryset: "models.QuerySet[ModelT]", pk: object) -> ModelT:
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("lock() needs an open act: a lock outside a transaction guards nothing")
-    return queryset.select_for_update(of=("self",), no_key=True).get(pk=pk)
+    return rows.select_for_update(of=("self",), no_key=True).get(pk=pk)

@@ -5,11 +5,11 @@
 DO $$
 DECLARE t regclass;
 BEGIN
-    FOR t IN SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE n.nspname IN ('public', 'unblinded') AND c.relkind = 'r'
-               AND (c.relname LIKE '%\_event' OR c.relname LIKE '%event'
-                    AND EXISTS (SELECT 1 FROM pg_attribute a
-                                WHERE a.attrelid = c.oid AND a.attname = 'pgh_label')
+    FOR t IN SELECT c.oid FROM pg_class c
+             WHERE c.relnamespace IN ('public'::regnamespace, 'unblinded'::regnamespace)
+               AND c.relkind = 'r'
+               AND (EXISTS (SELECT 1 FROM pg_attribute a
+                             WHERE a.attrelid = c.oid AND a.attname = 'pgh_label')
                     OR c.relname IN ('django_migrations', 'pghistory_context')) LOOP
         EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON %s FROM iwrs_blinded, iwrs_unblinded', t);
     END LOOP;
@@ -52,5 +52,13 @@ GRANT UPDATE (status) ON public.dsmb_extract TO iwrs_blinded;
 REVOKE UPDATE ON public.randomization_randomization, public.dsmb_datacut,
     public.dsmb_interimnotice FROM iwrs_blinded;
 
--- The schedule's sweep and the gate functions.
+-- The list and who got what are written once: entries by the unblinded side, the rest by gates.
+REVOKE UPDATE ON unblinded.list_entry, unblinded.cover_kit FROM iwrs_unblinded;
+REVOKE INSERT, UPDATE ON unblinded.allocation, unblinded.kit_assignment FROM iwrs_unblinded;
+
+-- Django's own lists of tables and permissions are written by migrations.
+REVOKE INSERT, UPDATE ON public.django_content_type, public.auth_permission
+    FROM iwrs_blinded, iwrs_unblinded;
+
+-- The gate functions.
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gate TO iwrs_blinded;

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from django import template
 from django.forms.boundfield import BoundField
 
+from iwrs.clock import local_date
 from iwrs.forms import PortalForm, anchor
 
 register = template.Library()
@@ -30,6 +31,12 @@ def moment(value: datetime | None, zone: str = "UTC") -> str:
     same_day = local.date() == universal.date()
     other = f"{universal:%H:%M}" if same_day else f"{universal:%-d %B %Y, %H:%M}"
     return f"{local:%-d %B %Y, %H:%M} ({zone}), {other} UTC"
+
+
+@register.filter
+def localday(value: datetime | None, zone: str = "UTC") -> str:
+    """The date that a moment had on the centre's wall."""
+    return day(local_date(value, zone)) if value else ""
 
 
 @register.filter

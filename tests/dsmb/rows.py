@@ -3,6 +3,8 @@
 import random
 from datetime import UTC, datetime, timedelta
 
+from django.db import connection
+
 from assessments.models import Contact, SubjectEvent, TumourRead, Visit
 from dispensing.models import DrugStop, FirstDose
 from enrolment.models import Centre, Subject
@@ -107,11 +109,16 @@ def _read(subject: Subject, reader: str, on: object, response: str) -> TumourRea
 
 
 def _allocate(subjects: list[Subject]) -> None:
-    """Give each subject a free place of the stratum, in any order: only the analysis reads it."""
+    """Give each subject a free place of the stratum, in any order: only the analysis reads it.
+
+    As owner: in production nobody but the gate writes an allocation.
+    """
     with as_unblinded():
         free = {}
         for entry in ListEntry.objects.filter(allocation=None).order_by("position"):
             free.setdefault(entry.stratum_key, []).append(entry)
+        with connection.cursor() as cursor:
+            cursor.execute("SET ROLE iwrs_owner")
         Allocation.objects.bulk_create(
             Allocation(
                 subject=subject, entry=entry, arm=entry.arm, allocated_at=subject.randomized_at

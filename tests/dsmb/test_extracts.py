@@ -263,7 +263,7 @@ def test_a_package_that_cannot_fit_is_refused(site):
             record.arm,
         )
         for record in records
-        for n in range(10)
+        for n in range(20)
     ]
     with pytest.raises(analysis.PackageTooLarge):
         sealed_package(site.study, many, arms, CUT, str(site.identity.to_public()))

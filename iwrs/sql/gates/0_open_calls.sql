@@ -44,7 +44,8 @@ DECLARE
 BEGIN
     FOR v_centre IN SELECT k.centre_id FROM unblinded.centre_calls k
                       JOIN public.enrolment_centre c ON c.id = k.centre_id
-                     WHERE c.study_id = p_study ORDER BY k.centre_id FOR UPDATE OF k LOOP
+                     WHERE c.study_id = p_study AND unblinded.spoilt_places(k.centre_id) > 0
+                     ORDER BY k.centre_id FOR UPDATE OF k LOOP
         v_spoilt := unblinded.spoilt_places(v_centre);
         FOR v_cohort IN SELECT c.id, c.size - c.served AS places
                           FROM public.dispensing_cohort c

@@ -5,6 +5,12 @@
 -- IW009 too many calls were abandoned (see 0_open_calls.sql)
 -- IW500 anything else, without a detail
 -- The place is locked, then read, then taken: no SKIP LOCKED, so a rollback leaves no gap.
+--
+-- Settings that a caller could turn, of every gate: the path on which names are found; messages
+-- and plans sent to the client; plans, which must be the same whichever the arm (a generic plan
+-- never sees the values, and an index finds one row without touching its neighbours).
+-- READ COMMITTED only: the others count in an old snapshot, and SERIALIZABLE shows in pg_locks
+-- which row of which table was read.
 CREATE OR REPLACE FUNCTION gate.allocate(p_subject bigint) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp
@@ -13,6 +19,8 @@ SET debug_print_parse = off
 SET debug_print_rewritten = off
 SET debug_print_plan = off
 SET plpgsql.print_strict_params = off
+SET plan_cache_mode = force_generic_plan
+SET jit = off
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_indexonlyscan = off
@@ -26,10 +34,15 @@ DECLARE
     v_entry unblinded.list_entry;
     v_calls bigint;
 BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION USING ERRCODE = 'IW500';
+    END IF;
     SELECT s.study_id, s.stratum_key, s.status INTO v_study, v_stratum, v_status
-      FROM public.enrolment_subject s WHERE s.id = p_subject;
+      FROM public.enrolment_subject s
+      JOIN public.enrolment_centre c ON c.id = s.centre_id AND c.study_id = s.study_id
+     WHERE s.id = p_subject;
     IF NOT FOUND OR v_status <> 'eligible' THEN
-        RAISE EXCEPTION USING ERRCODE = 'IW001', MESSAGE = 'refused';
+        RAISE EXCEPTION USING ERRCODE = 'IW001';
     END IF;
 
     SELECT c.* INTO v_cursor
@@ -37,15 +50,15 @@ BEGIN
      WHERE l.study_id = v_study AND l.status = 'active' AND c.stratum_key = v_stratum
        FOR UPDATE OF c;
     IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'IW001', MESSAGE = 'refused';
+        RAISE EXCEPTION USING ERRCODE = 'IW001';
     END IF;
     IF v_cursor.used >= v_cursor.length THEN
-        RAISE EXCEPTION USING ERRCODE = 'IW002', MESSAGE = 'refused';
+        RAISE EXCEPTION USING ERRCODE = 'IW002';
     END IF;
 
     v_calls := nextval(('unblinded.calls_stratum_' || v_cursor.id)::regclass);
     IF v_calls - v_cursor.used - v_cursor.released_calls > 8 THEN
-        RAISE EXCEPTION USING ERRCODE = 'IW009', MESSAGE = 'refused';
+        RAISE EXCEPTION USING ERRCODE = 'IW009';
     END IF;
 
     SELECT e.* INTO STRICT v_entry FROM unblinded.list_entry e
@@ -55,10 +68,9 @@ BEGIN
     VALUES (p_subject, v_entry.id, v_entry.arm, clock_timestamp());
     UPDATE unblinded.stratum_cursor c SET used = c.used + 1 WHERE c.id = v_cursor.id;
 EXCEPTION
-    WHEN SQLSTATE 'IW001' OR SQLSTATE 'IW002' OR SQLSTATE 'IW009' THEN
-        RAISE;
-    WHEN lock_not_available OR serialization_failure OR deadlock_detected THEN
-        RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = 'busy';
+    -- One place raises every refusal: neither a text nor a line number tells more than its code.
     WHEN OTHERS THEN
-        RAISE EXCEPTION USING ERRCODE = 'IW500', MESSAGE = 'refused';
+        RAISE EXCEPTION USING MESSAGE = 'refused', ERRCODE = CASE
+            WHEN SQLSTATE IN ('IW001', 'IW002', 'IW009', '55P03', '40001', '40P01')
+            THEN SQLSTATE ELSE 'IW500' END;
 END $$;

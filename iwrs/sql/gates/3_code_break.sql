@@ -14,6 +14,8 @@ SET debug_print_parse = off
 SET debug_print_rewritten = off
 SET debug_print_plan = off
 SET plpgsql.print_strict_params = off
+SET plan_cache_mode = force_generic_plan
+SET jit = off
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_indexonlyscan = off
@@ -25,20 +27,25 @@ DECLARE
     v_recent bigint;
     v_request bigint;
 BEGIN
-    SELECT s.study_id INTO v_study FROM public.enrolment_subject s
-     WHERE s.id = p_subject AND s.status = 'randomized';
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION USING ERRCODE = 'IW500';
+    END IF;
+    -- The study as its list says, not the subject's own row, which a caller may write.
+    SELECT l.study_id INTO v_study
+      FROM unblinded.allocation a JOIN unblinded.list_entry e ON e.id = a.entry_id
+      JOIN unblinded.list l ON l.id = e.list_id
+     WHERE a.subject_id = p_subject;
     IF NOT FOUND OR coalesce(btrim(p_by), '') = '' OR coalesce(btrim(p_reason), '') = ''
        OR coalesce(btrim(p_explanation), '') = '' THEN
-        RAISE EXCEPTION USING ERRCODE = 'IW001', MESSAGE = 'refused';
+        RAISE EXCEPTION USING ERRCODE = 'IW001';
     END IF;
-    -- Written, not only locked: under REPEATABLE READ a second caller then fails instead of
-    -- counting in a snapshot that does not show the first.
+    -- Locked by writing: a second caller waits here, then counts in a snapshot that shows the first.
     UPDATE unblinded.code_break_budget b SET requests = b.requests + 1
      WHERE b.study_id = v_study RETURNING b.per_hour INTO v_per_hour;
     SELECT count(*) INTO v_recent FROM public.randomization_codebreakrequest r
      WHERE r.study_id = v_study AND r.requested_at > clock_timestamp() - interval '1 hour';
     IF v_recent >= coalesce(v_per_hour, 0) THEN
-        RAISE EXCEPTION USING ERRCODE = 'IW004', MESSAGE = 'refused';
+        RAISE EXCEPTION USING ERRCODE = 'IW004';
     END IF;
     INSERT INTO public.randomization_codebreakrequest
         (subject_id, study_id, requested_by, reason, explanation, requested_at, transaction)
@@ -47,12 +54,10 @@ BEGIN
     RETURNING id INTO v_request;
     RETURN v_request;
 EXCEPTION
-    WHEN SQLSTATE 'IW001' OR SQLSTATE 'IW004' THEN
-        RAISE;
-    WHEN lock_not_available OR serialization_failure OR deadlock_detected THEN
-        RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = 'busy';
     WHEN OTHERS THEN
-        RAISE EXCEPTION USING ERRCODE = 'IW500', MESSAGE = 'refused';
+        RAISE EXCEPTION USING MESSAGE = 'refused', ERRCODE = CASE
+            WHEN SQLSTATE IN ('IW001', 'IW004', '55P03', '40001', '40P01')
+            THEN SQLSTATE ELSE 'IW500' END;
 END $$;
 
 -- The treatment of the subject of one committed request, once.
@@ -65,6 +70,8 @@ SET debug_print_parse = off
 SET debug_print_rewritten = off
 SET debug_print_plan = off
 SET plpgsql.print_strict_params = off
+SET plan_cache_mode = force_generic_plan
+SET jit = off
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_indexonlyscan = off
@@ -75,12 +82,15 @@ DECLARE
     v_xact bigint;
     v_arm text;
 BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION USING ERRCODE = 'IW500';
+    END IF;
     SELECT r.subject_id, r.transaction INTO v_subject, v_xact
       FROM public.randomization_codebreakrequest r
      WHERE r.id = p_request AND r.revealed_at IS NULL FOR UPDATE;
     IF NOT FOUND OR v_xact = pg_current_xact_id()::text::bigint
        OR pg_xact_status(v_xact::text::xid8) IS DISTINCT FROM 'committed' THEN
-        RAISE EXCEPTION USING ERRCODE = 'IW005', MESSAGE = 'refused';
+        RAISE EXCEPTION USING ERRCODE = 'IW005';
     END IF;
     SELECT a.arm INTO STRICT v_arm FROM unblinded.allocation a WHERE a.subject_id = v_subject;
     UPDATE public.randomization_codebreakrequest r SET revealed_at = clock_timestamp()
@@ -88,10 +98,8 @@ BEGIN
     UPDATE public.enrolment_subject s SET unblinded_at = p_at WHERE s.id = v_subject;
     RETURN v_arm;
 EXCEPTION
-    WHEN SQLSTATE 'IW005' THEN
-        RAISE;
-    WHEN lock_not_available OR serialization_failure OR deadlock_detected THEN
-        RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = 'busy';
     WHEN OTHERS THEN
-        RAISE EXCEPTION USING ERRCODE = 'IW500', MESSAGE = 'refused';
+        RAISE EXCEPTION USING MESSAGE = 'refused', ERRCODE = CASE
+            WHEN SQLSTATE IN ('IW005', '55P03', '40001', '40P01')
+            THEN SQLSTATE ELSE 'IW500' END;
 END $$;

@@ -9,6 +9,8 @@ SET debug_print_parse = off
 SET debug_print_rewritten = off
 SET debug_print_plan = off
 SET plpgsql.print_strict_params = off
+SET plan_cache_mode = force_generic_plan
+SET jit = off
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_indexonlyscan = off
@@ -22,5 +24,5 @@ BEGIN
     RETURN encode(sha256(convert_to(v_key, 'UTF8')), 'hex');
 EXCEPTION
     WHEN OTHERS THEN
-        RAISE EXCEPTION USING ERRCODE = 'IW500', MESSAGE = 'refused';
+        RAISE EXCEPTION USING MESSAGE = 'refused', ERRCODE = 'IW500';
 END $$;

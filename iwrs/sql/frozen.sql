@@ -1,0 +1,69 @@
+-- Columns that say which row this is, or that only a gate may write: stated once, never changed.
+-- Run as owner after every migrate; running it again changes nothing.
+--
+-- The gates read public rows, which their callers may write. A caller who could give a dispensation
+-- another subject, or a subject another centre, would turn a gate's answer into a comparison of
+-- two arms; one who could clear `unblinded_at` would hide a code break.
+
+-- The owner, which the gates run as, may change a frozen column; nobody else.
+CREATE OR REPLACE FUNCTION public.refuse_change() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    v_column text;
+BEGIN
+    IF current_user <> 'iwrs_owner' THEN
+        FOREACH v_column IN ARRAY TG_ARGV LOOP
+            IF to_jsonb(NEW) -> v_column IS DISTINCT FROM to_jsonb(OLD) -> v_column THEN
+                RAISE EXCEPTION USING ERRCODE = '42501',
+                    MESSAGE = format('column %I of %I is never changed', v_column, TG_TABLE_NAME);
+            END IF;
+        END LOOP;
+    END IF;
+    RETURN NEW;
+END $$;
+
+DO $$
+DECLARE
+    v_table record;
+BEGIN
+    -- The key of every table: references stay true, and no foreign key's error names its table.
+    FOR v_table IN
+        SELECT c.oid::regclass AS name, string_agg(quote_ident(a.attname), ', ') AS columns,
+               string_agg(quote_literal(a.attname), ', ') AS arguments
+          FROM pg_constraint p JOIN pg_class c ON c.oid = p.conrelid
+          JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (p.conkey)
+         WHERE p.contype = 'p' AND c.relnamespace IN ('public'::regnamespace, 'unblinded'::regnamespace)
+         GROUP BY c.oid
+    LOOP
+        EXECUTE format('CREATE OR REPLACE TRIGGER frozen_key BEFORE UPDATE OF %s ON %s '
+                       'FOR EACH ROW EXECUTE FUNCTION public.refuse_change(%s)',
+                       v_table.columns, v_table.name, v_table.arguments);
+    END LOOP;
+
+    FOR v_table IN
+        SELECT listed.name::regclass AS name, string_agg(quote_ident(col), ', ') AS columns,
+               string_agg(quote_literal(col), ', ') AS arguments
+          FROM (VALUES
+            ('public.iwrs_study', 'code'),
+            ('public.enrolment_centre', 'study_id'),
+            ('public.enrolment_subject', 'study_id centre_id number recorded_at unblinded_at'),
+            ('public.dispensing_dispensation',
+             'subject_id number due_on earliest_on kit_id assigned_at'),
+            ('public.dispensing_kit', 'study_id number lot_id'),
+            ('public.dispensing_cohort', 'centre_id lot_id size served received_at'),
+            ('public.randomization_listcommitment', 'study_id algorithm merkle_root approved_at'),
+            ('public.dsmb_extract', 'study_id cut_id recipient reason requested_by requested_at'),
+            ('unblinded.list',
+             'study_id number algorithm design seed merkle_root generated_by generated_at'),
+            ('unblinded.stratum_cursor', 'list_id stratum_key length used'),
+            ('unblinded.centre_calls', 'completed')
+          ) AS listed (name, columns), unnest(string_to_array(listed.columns, ' ')) AS col
+         GROUP BY listed.name
+    LOOP
+        EXECUTE format('CREATE OR REPLACE TRIGGER frozen_facts BEFORE UPDATE OF %s ON %s '
+                       'FOR EACH ROW EXECUTE FUNCTION public.refuse_change(%s)',
+                       v_table.columns, v_table.name, v_table.arguments);
+    END LOOP;
+END $$;

@@ -1,0 +1,186 @@
+"""Scope and permission: a stranger's object does not exist, and a role does its own acts only."""
+
+from datetime import date, timedelta
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from enrolment.access import centres_for, require, studies_for, subjects_for
+from enrolment.models import CentreRole
+from enrolment.services import request_deviation
+from iwrs.accounts.models import UNBLINDED_ROLES, Role, StudyRole
+from iwrs.permissions import MAY, Act
+from tests.factories import (
+    TESTER,
+    a_centre,
+    a_randomized_subject,
+    a_study,
+    a_subject,
+    a_user,
+    passing_answers,
+)
+
+OPEN_TO_ALL = {"health", "sign-in", "sign-out"}
+POST_ONLY = {"download-extract", "sign-out"}
+
+
+def portal_patterns(resolver=None, prefix=""):
+    """Every named address of the portal, but the API's."""
+    for each in (resolver or get_resolver()).url_patterns:
+        if isinstance(each, URLResolver):
+            if str(each.pattern) != "api/":
+                yield from portal_patterns(each)
+        elif isinstance(each, URLPattern):
+            yield each
+
+
+def objects_of(centre):
+    """One object of each kind at a centre, by the name of the address it appears in."""
+    definition = centre.study.definition
+    answers = passing_answers(definition) | {"her2_negative": "unknown"}
+    waiting = a_subject(centre, eligibility=answers)
+    deviation = request_deviation(waiting, "her2_negative", by=TESTER, reason="No result")
+    subject = a_randomized_subject(centre)
+    visit = subject.visits.first()
+    dispensation = subject.dispensations.first()
+    return {
+        "centre": centre.pk,
+        "activate-centre": centre.pk,
+        "suspend-centre": centre.pk,
+        "screen": centre.pk,
+        "approve-deviation": deviation.pk,
+        "assign-kit": dispensation.pk,
+        "hand-over": dispensation.pk,
+        "record-visit": visit.pk,
+        "miss-visit": visit.pk,
+        "subject": subject.pk,
+    }
+
+
+MORE = {"event": {"kind": "death"}, "stop-drug": {"drug": "exemestane"}}
+
+
+@pytest.mark.django_db
+def test_another_centres_object_is_not_found_at_any_address(site, signed_in):
+    at_there = objects_of(site.there)
+    tried = 0
+    for role in (Role.SITE_COORDINATOR, Role.INVESTIGATOR, Role.PHARMACIST, Role.MONITOR):
+        browser = signed_in(getattr(site, role))
+        for pattern in portal_patterns():
+            names = set(pattern.pattern.converters)
+            if "pk" not in names or pattern.name in {"code-break", "download-extract"}:
+                continue
+            pk = at_there.get(pattern.name, at_there["subject"])
+            address = reverse(pattern.name, kwargs={"pk": pk, **MORE.get(pattern.name, {})})
+            for answer in (browser.get(address), browser.post(address, {})):
+                assert answer.status_code == 404, f"{role} {address}"
+                assert site.there.name not in answer.content.decode()
+            tried += 1
+    assert tried > 70
+
+
+@pytest.mark.django_db
+def test_lists_hold_no_other_centres_rows(site, signed_in):
+    objects_of(site.there)
+    browser = signed_in(site.site_coordinator)
+    for name in ("home", "subjects", "centres"):
+        page = browser.get(reverse(name)).content.decode()
+        assert site.there.number not in page
+        assert site.there.name not in page
+    mine = browser.get(reverse("subjects"), {"centre": site.there.pk})
+    assert b"0 subjects." in mine.content
+
+
+@pytest.mark.django_db
+def test_every_page_but_sign_in_and_health_asks_to_sign_in(site, client):
+    asked = 0
+    for pattern in portal_patterns():
+        if pattern.name in OPEN_TO_ALL:
+            continue
+        kwargs = {"pk": 1, "code": site.study.code, **MORE.get(pattern.name, {})}
+        wanted = {k: v for k, v in kwargs.items() if k in pattern.pattern.converters}
+        address = reverse(pattern.name, kwargs=wanted)
+        answer = client.get(address)
+        assert answer.status_code == 302, address
+        assert answer.url.startswith(reverse("sign-in")), address
+        asked += 1
+    assert asked > 25
+
+
+@pytest.mark.django_db
+def test_a_role_without_the_act_is_refused_with_a_reason(site, signed_in):
+    subject = a_subject(site.here)
+    answer = signed_in(site.monitor).post(reverse("randomize", args=[subject.pk]))
+    assert answer.status_code == 403
+    assert b"Your role does not include this: randomize." in answer.content
+    subject.refresh_from_db()
+    assert subject.status == "eligible"
+
+
+@pytest.mark.django_db
+def test_roles_count_between_their_days_only(site):
+    user = a_user(Role.MONITOR)
+    today = date.today()  # noqa: DTZ011
+    role = CentreRole.objects.create(
+        user=user, centre=site.here, role=Role.MONITOR, since=today + timedelta(days=2)
+    )
+    assert not centres_for(user)
+    for since, until, seen in [
+        (today - timedelta(days=9), None, True),
+        (today - timedelta(days=9), today, True),
+        (today - timedelta(days=9), today - timedelta(days=2), False),
+    ]:
+        CentreRole.objects.filter(pk=role.pk).update(since=since, until=until)
+        again = type(user).objects.get(pk=user.pk)
+        assert centres_for(again).exists() is seen
+    StudyRole.objects.create(
+        user=user,
+        study_code=site.study.code,
+        role=Role.ADMINISTRATOR,
+        since=today - timedelta(days=9),
+        until=today - timedelta(days=2),
+    )
+    assert not studies_for(type(user).objects.get(pk=user.pk))
+
+
+@pytest.mark.django_db
+def test_require_tells_a_stranger_from_a_person_without_the_act(site):
+    elsewhere = a_centre(a_study(with_list=False), cover=0)
+    with pytest.raises(Http404):
+        require(site.investigator, Act.RANDOMIZE, site.there)
+    with pytest.raises(Http404):
+        require(site.study_manager, Act.SEE_CENTRES, elsewhere)
+    with pytest.raises(Http404):
+        require(site.investigator, Act.SEE_CENTRES, site.study)
+    with pytest.raises(PermissionDenied):
+        require(site.pharmacist, Act.RANDOMIZE, site.here)
+    actor = require(site.investigator, Act.RANDOMIZE, site.here)
+    assert (actor.kind, actor.key, actor.role) == (
+        "person",
+        str(site.investigator.pk),
+        Role.INVESTIGATOR,
+    )
+    assert not subjects_for(AnonymousUser())
+
+
+@pytest.mark.django_db
+def test_centre_roles_do_not_count_on_the_unblinded_side(site, settings):
+    settings.SIDE = "unblinded"
+    user = type(site.investigator).objects.get(pk=site.investigator.pk)
+    assert not centres_for(user)
+
+
+def test_every_role_is_in_the_table_and_no_role_holds_acts_of_both_sides():
+    assert set(MAY) == set(Role)
+    unblinded = {Act.MANAGE_LIST, Act.MANAGE_STOCK}
+    for role, acts in MAY.items():
+        assert acts <= unblinded if role in UNBLINDED_ROLES else not acts & unblinded
+    assert all(any(act in acts for acts in MAY.values()) for act in Act)
+
+
+@pytest.mark.parametrize("act", [Act.CUT_DATA, Act.REQUEST_EXTRACT])
+def test_who_prepares_the_analysis_cannot_break_a_code(act):
+    assert all(Act.BREAK_CODE not in acts for acts in MAY.values() if act in acts)
