@@ -12,7 +12,7 @@ from iwrs.api.serializers import Strict
 class VisitOut(serializers.ModelSerializer[Visit]):
     """One planned assessment and what was reported of it."""
 
-    dispensation = serializers.SlugRelatedField(
+    dispensation: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         "number",
         read_only=True,
         allow_null=True,
@@ -82,7 +82,7 @@ class ReadIn(Strict):
 class ReadOut(serializers.ModelSerializer[TumourRead]):
     """A tumour read as recorded."""
 
-    visit = serializers.SlugRelatedField(
+    visit: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         "number", read_only=True, allow_null=True, help_text="The visit of that day, if any."
     )
 

@@ -18,7 +18,7 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "iwrs.settings")
 django.setup()
 
-from dispensing.unblinded.delivery import make_delivery, plan_lots  # noqa: E402
+from dispensing.unblinded.numbers import plan_lots, vendor_csv  # noqa: E402
 
 from dispensing.models import Dispensation  # noqa: E402
 from dispensing.unblinded.services import import_kits, stock_centre  # noqa: E402
@@ -89,7 +89,7 @@ def stock(subjects: int) -> dict[str, Any]:
     made = Study.objects.get(code=CODE)
     lots = plan_lots(1, first_expiry=clock.today() + timedelta(days=900), months_apart=6)
     kits = 2 * CENTRES * (subjects // CENTRES + 1)
-    text = make_delivery(made.definition.arm_codes, kits=kits, lots=lots)
+    text = vendor_csv(made.definition, kits=kits, lots=lots)
     import_kits(made, text, file_name="benchmark.csv", by=SYSTEM)
     for centre in made.centres.all():
         stock_centre(centre, by=SYSTEM)

@@ -26,9 +26,7 @@ from iwrs.models import Study
 def dispensation_of(study: Study, number: str, n: int) -> Dispensation:
     """Dispensation `n` of the subject with this number in the client's study, or Http404."""
     dispensations = Dispensation.objects.select_related("kit__lot")
-    found = dispensations.filter(
-        subject__study=study, subject__number=number, number=n
-    ).first()
+    found = dispensations.filter(subject__study=study, subject__number=number, number=n).first()
     if found is None:
         raise Http404
     return found

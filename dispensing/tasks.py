@@ -1,5 +1,6 @@
 """Tasks of room 3."""
 
+import structlog
 from celery import shared_task
 
 from dispensing import services
@@ -8,6 +9,8 @@ from iwrs import clock
 from iwrs.actors import SYSTEM
 from iwrs.models import Study
 from iwrs.tasks import for_each_study, unblinded_task
+
+log = structlog.get_logger(__name__)
 
 
 @shared_task(name="dispensing.tasks.request_daily_supply")
@@ -36,7 +39,9 @@ def unblinded_work_supply_runs() -> None:
 
 @unblinded_task
 def unblinded_watch_calls() -> None:
-    """Look for gate calls that were not completed."""
-    from dispensing.unblinded.services import watch_calls
+    """Say in the unblinded log which gates are paused by calls that were not completed."""
+    from dispensing.unblinded.calls import watch_calls
 
-    watch_calls()
+    for alarm in watch_calls():
+        say = log.error if alarm.paused else log.warning
+        say("gate calls not completed", kind=alarm.kind, name=alarm.name, calls=alarm.abandoned)

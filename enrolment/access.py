@@ -51,9 +51,7 @@ def _roles_on(user: User, day: date) -> list[Held]:
         # Centre roles belong to accounts of the blinded side; equal keys are other people.
         return held
     at_centres = CentreRole.objects.filter(in_force, user=user).select_related("centre__study")
-    return held + [
-        Held(each.role, each.centre.study.code, each.centre_id) for each in at_centres
-    ]
+    return held + [Held(each.role, each.centre.study.code, each.centre_id) for each in at_centres]
 
 
 def studies_for(user: User, act: Act | None = None) -> "QuerySet[Study]":

@@ -1,5 +1,7 @@
 """The forms of room 1. Field names are those of the services' error texts (`strata.visceral`)."""
 
+import hashlib
+import json
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -81,6 +83,11 @@ class NewSubjectForm(ScreeningForm):
         super().__init__(*args, **kwargs)
         self.fields["once"] = forms.UUIDField(initial=uuid.uuid4, widget=forms.HiddenInput)
 
+    def fingerprint(self) -> str:
+        """Hash of what was typed: tells a page sent twice from one with other answers."""
+        typed = json.dumps(self.cleaned_data, sort_keys=True, default=str)
+        return hashlib.sha256(typed.encode()).hexdigest()
+
 
 class ChangedAnswersForm(ScreeningForm):
     """The same questions with the answers given so far, and why they change."""
@@ -106,9 +113,7 @@ def _baseline_field(item: BaselineItem) -> forms.Field:
     label = f"{item.question} ({item.unit})" if item.unit else item.question
     if item.type == "choice":
         choices = [("", "Not given"), *((each.key, each.label) for each in item.choices)]
-        return forms.ChoiceField(
-            label=label, help_text=item.help, required=False, choices=choices
-        )
+        return forms.ChoiceField(label=label, help_text=item.help, required=False, choices=choices)
     return forms.IntegerField(
         label=label,
         help_text=item.help,

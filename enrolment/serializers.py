@@ -30,7 +30,9 @@ class CentrePage(serializers.Serializer[Any]):
 class SubjectOut(serializers.ModelSerializer[Subject]):
     """A subject as a list shows it."""
 
-    centre = serializers.SlugRelatedField("number", read_only=True, help_text="Centre number.")
+    centre: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        "number", read_only=True, help_text="Centre number."
+    )
 
     class Meta:
         model = Subject

@@ -1,6 +1,5 @@
 """The pages of room 1: centres, screening, screen failure, deviations."""
 
-import hashlib
 from typing import Any
 
 from django.core.paginator import Paginator
@@ -28,6 +27,7 @@ from iwrs.acts import frame
 from iwrs.forms import PortalForm
 from iwrs.models import IdempotencyRecord
 from iwrs.permissions import Act
+from iwrs.problems import Problem
 
 CENTRES_A_PAGE = 50
 APPROVAL_MEANING = "I approve this deviation from the eligibility criteria"
@@ -82,9 +82,7 @@ class ActivateCentre(CentreAct):
     submit = "Activate"
 
     def form(self, typed: Any = None) -> PortalForm:
-        return ActivationForm(
-            typed, initial={"ethics_approved_on": self.centre.ethics_approved_on}
-        )
+        return ActivationForm(typed, initial={"ethics_approved_on": self.centre.ethics_approved_on})
 
     def perform(self, form: PortalForm) -> HttpResponse:
         services.activate_centre(self.centre, by=self.by, **form.cleaned_data)
@@ -124,7 +122,13 @@ class ScreenSubject(CentreAct):
             except IntegrityError:
                 # The same page, sent twice at once: the other one won.
                 first = IdempotencyRecord.objects.get(client=client, key=key)
-        subject = get_object_or_404(Subject, pk=first.body["subject"])
+        subject = Subject.objects.get(pk=first.body["subject"])
+        if first.request_sha256 != form.fingerprint():
+            raise Problem(
+                code="form_sent",
+                title=f"This page was sent before, and subject {subject.number} is registered.",
+                action="Now it has other answers. Change the answers on the subject's page.",
+            )
         return self._registered(subject, "This page was sent before. Here is the first answer.")
 
     def _register(self, form: NewSubjectForm, client: str, key: str) -> HttpResponse:
@@ -133,7 +137,7 @@ class ScreenSubject(CentreAct):
             IdempotencyRecord.objects.create(
                 client=client,
                 key=key,
-                request_sha256=hashlib.sha256(self.request.body).hexdigest(),
+                request_sha256=form.fingerprint(),
                 status=201,
                 body={"subject": subject.pk},
             )
@@ -168,9 +172,7 @@ class RecordFailure(SubjectAct):
     grave = True
 
     def perform(self, form: PortalForm) -> HttpResponse:
-        services.record_screen_failure(
-            self.subject, by=self.by, reason=form.cleaned_data["reason"]
-        )
+        services.record_screen_failure(self.subject, by=self.by, reason=form.cleaned_data["reason"])
         return self.done("The screen failure is recorded.")
 
 

@@ -207,7 +207,8 @@ OAUTH2_PROVIDER = {
     },
     "DEFAULT_SCOPES": [],
     "ACCESS_TOKEN_EXPIRE_SECONDS": 900,
-    "ALLOWED_GRANT_TYPES": ["client-credentials"],
+    # Client credentials only: the general server also tries passwords of people.
+    "OAUTH2_SERVER_CLASS": "oauthlib.oauth2.BackendApplicationServer",
     "SCOPES_BACKEND_CLASS": "iwrs.api.oauth.ClientScopes",
     "OAUTH2_VALIDATOR_CLASS": "iwrs.api.oauth.ClientValidator",
     "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,  # only the hash of a token is stored

@@ -96,7 +96,5 @@ def _assessed(subject: Subject) -> list[Happening]:
     for event in subject.events.all():
         detail = f": {event.detail}" if event.detail else ""
         lines.append(Happening(event.occurred_on, 8, f"{event.get_kind_display()}{detail}"))
-    lines += [
-        Happening(each.contact_on, 2, "Known to be alive") for each in subject.contacts.all()
-    ]
+    lines += [Happening(each.contact_on, 2, "Known to be alive") for each in subject.contacts.all()]
     return lines

@@ -57,9 +57,7 @@ def _open_visits(centres: dict[int, CentreWork]) -> list[Visit]:
     # The date of a centre is at most a day ahead of UTC; the exact day is checked above.
     latest = clock.today() + timedelta(days=1)
     return list(
-        Visit.objects.filter(
-            subject__centre__in=centres, status__in=OPEN, window_from__lte=latest
-        )
+        Visit.objects.filter(subject__centre__in=centres, status__in=OPEN, window_from__lte=latest)
         .select_related("subject")
         .order_by("window_to", "subject__number")
     )

@@ -1,10 +1,11 @@
 """The depot: which places are free, taking them, and what leaves it.
 
-Everything public is written in the order of kit numbers, from arrays of keys: what PostgreSQL sees
-of a public table is the same whichever arm a kit is for.
+Kits are written in the order of their numbers, whichever arm they are for, so that neither the
+order of rows nor that of their history tells one.
 """
 
 from collections.abc import Mapping
+from datetime import date
 
 from django.db import connection
 
@@ -35,18 +36,11 @@ _TAKE = f"""
         ON wanted.lot_id = f.lot_id AND f.place <= wanted.places
      ORDER BY f.lot_id, f.place
 """  # noqa: S608
-_SEND = """
-    UPDATE public.dispensing_kit k SET status = 'at_centre', centre_id = sent.centre_id
-      FROM unnest(%s::bigint[], %s::bigint[]) AS sent(kit_id, centre_id)
-     WHERE k.id = sent.kit_id
-"""
-_IN_NUMBER_ORDER = """
-    SELECT id FROM public.dispensing_kit WHERE id = ANY(%s) ORDER BY number, id FOR NO KEY UPDATE
-"""
+_IN_NUMBER_ORDER = "SELECT id FROM public.dispensing_kit WHERE id = ANY(%s) ORDER BY number, id"
+# One statement a kit (in one round trip): a single UPDATE of many rows has no promised order.
+_SEND = "UPDATE public.dispensing_kit SET status = 'at_centre', centre_id = %s WHERE id = %s"
 _RETIRE = """
-    UPDATE public.dispensing_kit k SET status = 'retired'
-      FROM unnest(%s::bigint[]) AS left_over(kit_id)
-     WHERE k.id = left_over.kit_id AND k.status = 'at_centre'
+    UPDATE public.dispensing_kit SET status = 'retired' WHERE id = %s AND status = 'at_centre'
 """
 _OPEN = """
     WITH asked AS (SELECT unnest(%s::bigint[]) AS id),
@@ -88,11 +82,9 @@ def send(kits: Mapping[int, int]) -> None:
     if not kits:
         return
     with connection.cursor() as cursor:
-        cursor.execute(_IN_NUMBER_ORDER, [list(kits)])
-        ordered = [pk for (pk,) in cursor.fetchall()]
-        cursor.execute(_SEND, [ordered, [kits[pk] for pk in ordered]])
+        cursor.executemany(_SEND, [(kits[pk], pk) for pk in _by_number(list(kits))])
         cursor.execute(
-            "UPDATE unblinded.kit_content SET sent = true WHERE kit_id = ANY(%s)", [ordered]
+            "UPDATE unblinded.kit_content SET sent = true WHERE kit_id = ANY(%s)", [list(kits)]
         )
 
 
@@ -101,9 +93,20 @@ def retire(kits: list[int]) -> int:
     if not kits:
         return 0
     with connection.cursor() as cursor:
-        cursor.execute(_IN_NUMBER_ORDER, [kits])
-        cursor.execute(_RETIRE, [[pk for (pk,) in cursor.fetchall()]])
+        cursor.executemany(_RETIRE, [(pk,) for pk in _by_number(kits)])
         return cursor.rowcount
+
+
+def _by_number(kits: list[int]) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(_IN_NUMBER_ORDER, [kits])
+        return [pk for (pk,) in cursor.fetchall()]
+
+
+def settle_places(study: Study, use_until: date) -> None:
+    """Count places that abandoned calls of the gate have used up as served."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT unblinded.settle_places(%s, %s)", [study.pk, use_until])
 
 
 def open_centres(centres: list[int]) -> None:

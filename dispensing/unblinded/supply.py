@@ -6,7 +6,7 @@ it never reads an arm. The sending half looks up the arm to pick the kit of a pl
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import structlog
 from django.db import connection
@@ -98,8 +98,9 @@ def unmet(study: Study, as_of: datetime) -> SupplyPlan:
 
 def _run(study: Study, as_of: datetime) -> SupplyOutcome:
     depot.lock_depot(study)
-    day = clock.local_date(as_of, "UTC")
-    retired = depot.retire(_left_over(study, day=use_until(study.definition, day)))
+    until = use_until(study.definition, clock.local_date(as_of, "UTC"))
+    depot.settle_places(study, until)
+    retired = depot.retire(_left_over(study, until))
     visits, covers = needs(study, as_of)
     plan = plan_supply(depot.depot_lots(study), visits, covers)
     if plan.visits or plan.covers:
@@ -157,9 +158,9 @@ def _cover_needs(study: Study, as_of: datetime) -> list[CoverNeed]:
     return [CoverNeed(pk, definition.kits.cohort_size, until) for pk in centres]
 
 
-def _left_over(study: Study, *, day: object) -> list[int]:
+def _left_over(study: Study, until: date) -> list[int]:
     with connection.cursor() as cursor:
-        cursor.execute(_LEFT_OVER, {"study": study.pk, "use_until": day})
+        cursor.execute(_LEFT_OVER, {"study": study.pk, "use_until": until})
         return [pk for (pk,) in cursor.fetchall()]
 
 

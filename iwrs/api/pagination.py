@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import QuerySet
 from django.utils.encoding import iri_to_uri
 from rest_framework import serializers
 from rest_framework.pagination import BasePagination
@@ -42,7 +41,7 @@ class ByNumber(BasePagination):
     """
 
     def paginate_queryset(
-        self, queryset: "QuerySet[Any]", request: Request, view: "APIView | None" = None
+        self, queryset: Any, request: Request, view: "APIView | None" = None
     ) -> list[Any]:
         asked = Page(data={k: v for k, v in request.query_params.items() if k in Page().fields})
         asked.is_valid(raise_exception=True)

@@ -1,6 +1,6 @@
 """Who may call: a client of one study, with the scope of the act."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # DRF's views import this module through the settings
 def required_scope(view: "APIView", method: str) -> str:
     """The scope that `view` asks for `method`; empty when the view does not take the method."""
     scopes: dict[str, str] = getattr(view, "scopes", {})
-    return scopes.get(method, "")
+    return scopes.get("GET" if method == "HEAD" else method, "")
 
 
 class ClientWithScope(BasePermission):
@@ -28,11 +28,11 @@ class ClientWithScope(BasePermission):
     """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
-        token = request.auth
+        token: Any = request.auth
         if token is None or not isinstance(getattr(token, "application", None), EdcClient):
             return False
         method = request.method or ""
-        if getattr(view, method.lower(), None) is None:
+        if method not in view.allowed_methods:
             return True  # answered with 405 by the view
         scope = required_scope(view, method)
         if not scope:

@@ -49,7 +49,7 @@ class ProblemDocument(serializers.Serializer[Any]):
     status = serializers.IntegerField(help_text="The HTTP status.")
     detail = serializers.CharField(help_text="What was wrong this time, and what to do.")
     code = serializers.CharField(help_text="Stable; a program may act on it.")
-    errors = serializers.DictField(
+    errors = serializers.DictField(  # type: ignore[assignment]
         child=serializers.CharField(),
         required=False,
         help_text="Field name to text. A field inside another reads `strata.visceral`.",

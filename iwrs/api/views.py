@@ -24,11 +24,12 @@ class StudyView(APIView):
 
     scopes: ClassVar[dict[str, str]] = {}
     parser_classes = [OneJsonObject]
-    metadata_class = None
+    http_method_names = ["get", "head", "post"]
 
     @property
     def client(self) -> EdcClient:
-        client: EdcClient = self.request.auth.application
+        token: Any = self.request.auth
+        client: EdcClient = token.application
         return client
 
     @property

@@ -32,9 +32,7 @@ def register(study: Study, scopes: tuple[str, ...] = ALL_SCOPES, name: str = "Ra
 def token_for(client: EdcClient, scopes: tuple[str, ...], lives: timedelta) -> str:
     """A token row as the token address makes it."""
     raw = uuid.uuid4().hex
-    token = AccessToken(
-        application=client, scope=" ".join(scopes), expires=timezone.now() + lives
-    )
+    token = AccessToken(application=client, scope=" ".join(scopes), expires=timezone.now() + lives)
     set_token_value(token, raw)
     token.save()
     return raw
@@ -72,11 +70,11 @@ class Edc:
         return self.post(f"subjects/{number}/randomization", key=key or uuid.uuid4().hex)
 
 
-def screening_body(centre: Centre, **changes: Any) -> dict[str, Any]:
+def screening_body(at: Centre, **changes: Any) -> dict[str, Any]:
     """The body that screens an eligible subject, but for `changes`."""
-    answers = factories.screening(centre.study)
+    answers = factories.screening(at.study)
     body: dict[str, Any] = {
-        "centre": centre.number,
+        "centre": at.number,
         "consent_on": str(answers.consent_on),
         "strata": dict(answers.strata),
         "eligibility": dict(answers.eligibility),

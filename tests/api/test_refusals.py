@@ -325,7 +325,8 @@ def test_media_types_and_methods(edc: Edc) -> None:
     for method in ("put", "patch", "delete", "options"):
         answer = getattr(edc.http, method)("/api/v1/subjects", headers=headers)
         assert_problem(answer, "method_not_allowed")
-        assert answer["Allow"] == "GET, POST"
+        assert answer["Allow"] == "GET, HEAD, POST"
+    assert edc.http.head("/api/v1/subjects", headers=headers).status_code == 200
     page = edc.http.get("/api/v1/subjects", headers=headers | {"Accept": "text/html"})
     assert_problem(page, "not_acceptable")
 

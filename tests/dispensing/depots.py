@@ -14,14 +14,15 @@ from tests.roles import as_unblinded
 IMPORT_SEED = bytes(range(32))
 
 
-def lots(*expiries: date) -> list[DeliveredLot]:
+def lots(*expiries: date, prefix: str = "L") -> list[DeliveredLot]:
     """Lots L01, L02 and so on with these expiries."""
-    return [DeliveredLot(f"L{n:02d}", day) for n, day in enumerate(expiries, start=1)]
+    return [DeliveredLot(f"{prefix}{n:02d}", day) for n, day in enumerate(expiries, start=1)]
 
 
-def fill_depot(study: Study, *, kits: int, expiries: list[date], seed: str = "kits") -> str:
+def fill_depot(study: Study, *, kits: int, expiries: list[date], prefix: str = "L") -> str:
     """Import a delivery; returns the file."""
-    text = vendor_csv(study.definition, kits=kits, seed=seed, lots=lots(*expiries))
+    made = lots(*expiries, prefix=prefix)
+    text = vendor_csv(study.definition, kits=kits, seed=prefix, lots=made)
     with as_unblinded():
         import_kits(study, text, file_name="kits.csv", by=TESTER, seed=IMPORT_SEED)
     return text

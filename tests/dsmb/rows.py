@@ -1,6 +1,8 @@
 """Many randomized subjects with a course, written straight as rows: for counts and for size."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection
@@ -12,6 +14,14 @@ from randomization.unblinded.models import Allocation, ListEntry
 from tests.roles import as_unblinded
 
 START = datetime(2010, 1, 4, 23, 30, tzinfo=UTC)  # already the next day in Paris
+
+
+@contextmanager
+def as_owner() -> Iterator[None]:
+    """Run a few lines as the owner: for what no application role may write."""
+    with as_unblinded(), connection.cursor() as cursor:
+        cursor.execute("SET ROLE iwrs_owner")
+        yield
 
 
 def many_subjects(
@@ -117,8 +127,7 @@ def _allocate(subjects: list[Subject]) -> None:
         free = {}
         for entry in ListEntry.objects.filter(allocation=None).order_by("position"):
             free.setdefault(entry.stratum_key, []).append(entry)
-        with connection.cursor() as cursor:
-            cursor.execute("SET ROLE iwrs_owner")
+    with as_owner():
         Allocation.objects.bulk_create(
             Allocation(
                 subject=subject, entry=entry, arm=entry.arm, allocated_at=subject.randomized_at

@@ -17,10 +17,11 @@ from dsmb.unblinded.package import REST_BYTES, SIMULATED, most_bytes, sealed_pac
 from dsmb.unblinded.records import analysis_arms, read_records, snapshot
 from iwrs import clock
 from iwrs.actors import SYSTEM
+from iwrs.acts import act
 from iwrs.models import Study
 from iwrs.problems import Invalid
 from tests import factories as make
-from tests.dsmb.rows import many_subjects
+from tests.dsmb.rows import as_owner, many_subjects
 from tests.roles import as_unblinded
 
 CUT = date(2011, 2, 11)
@@ -180,15 +181,14 @@ def test_a_failure_says_nothing_but_failed(site, caplog):
 
 
 def test_one_that_fails_does_not_stop_the_next(site):
-    first = site.request()
-    with as_unblinded():
-        Extract.objects.filter(pk=first.pk).update(recipient="nobody")
+    with act("test", by=SYSTEM):
+        first = Extract.objects.create(
+            study=site.study, cut=site.cut, recipient="nobody", reason="x", requested_at=LATE
+        )
     second = site.request()
     assert work() == 2
-    assert [Extract.objects.get(pk=each.pk).status for each in (first, second)] == [
-        "failed",
-        "ready",
-    ]
+    done = [Extract.objects.get(pk=each.pk).status for each in (first, second)]
+    assert done == ["failed", "ready"]
 
 
 def test_what_a_killed_worker_left_is_taken_again_after_ten_minutes(site):
@@ -270,7 +270,8 @@ def test_a_package_that_cannot_fit_is_refused(site):
 
 
 def test_a_simulated_study_says_so_inside(site):
-    Study.objects.filter(pk=site.study.pk).update(simulated=True)
+    with as_owner():
+        Study.objects.update(simulated=True)
     extract = site.request()
     work()
     files = site.open(extract)

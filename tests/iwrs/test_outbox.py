@@ -18,6 +18,7 @@ from iwrs.acts import act
 from iwrs.models import OutboxMessage, Study
 from iwrs.outbox import Letter, NotNeeded, UnknownTopic
 from tests import factories as make
+from tests.dsmb.rows import as_owner
 
 TO = ("someone@example.org",)
 
@@ -176,7 +177,8 @@ def test_the_rooms_letters_are_found_without_being_imported():
 
 
 def test_a_simulated_study_says_so_first(study, writers):
-    Study.objects.update(simulated=True)
+    with as_owner():
+        Study.objects.update(simulated=True)
     queue(study)
     outbox.deliver_due()
     assert mail.outbox[0].body == f"{outbox.SIMULATED}\n\nText"

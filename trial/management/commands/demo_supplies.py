@@ -4,7 +4,7 @@ import argparse
 from datetime import UTC, date, datetime
 from typing import Any
 
-from dispensing.unblinded.delivery import make_delivery, plan_lots
+from dispensing.unblinded.numbers import plan_lots, vendor_csv
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
@@ -48,6 +48,6 @@ class Command(BaseCommand):
 
     def _kits(self, study: Study, by: Actor, kits: int) -> None:
         lots = plan_lots(3, first_expiry=date(2011, 12, 31), months_apart=6)
-        text = make_delivery(study.definition.arm_codes, kits=kits, lots=lots, seed=KIT_SEED)
+        text = vendor_csv(study.definition, kits=kits, lots=lots, seed=KIT_SEED.hex())
         imported = import_kits(study, text, file_name="demo-kits.csv", by=by, seed=KIT_SEED)
         self.stdout.write(f"{imported.kits} kits imported.")

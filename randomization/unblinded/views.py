@@ -1,0 +1,109 @@
+"""Pages of the unblinded statistician: generate a list, approve it, release the gate."""
+
+from typing import Any, ClassVar
+
+from django.db.models import Count
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+
+from enrolment.pages import StudyAct
+from iwrs.forms import PortalForm
+from iwrs.permissions import Act
+from randomization.unblinded.forms import ApproveForm, GenerateForm, ReleaseForm
+from randomization.unblinded.models import ListEntry, RandomizationList, StratumCursor
+from randomization.unblinded.services import approve_list, generate_list, release_calls
+
+MEANING = "I reviewed this randomization list's design and approve its use."
+
+
+class GenerateList(StudyAct):
+    """Make a new list; two other people approve it."""
+
+    act = Act.MANAGE_LIST
+    form_class = GenerateForm
+    heading = "Generate a randomization list"
+    explain = (
+        "The list is made from the study definition and a new secret seed. "
+        "Then two other people must approve it. Neither of them may be you."
+    )
+    submit = "Generate the list"
+
+    def perform(self, form: PortalForm) -> HttpResponse:
+        made = generate_list(self.study, by=self.by)
+        return self.done(f"List {made.number} is generated. It waits for two approvals.")
+
+
+class ApproveList(StudyAct):
+    """Sign a list. The second signature makes it active."""
+
+    act = Act.MANAGE_LIST
+    form_class = ApproveForm
+    template_name = "randomization/unblinded/approve_list.html"
+    heading = "Approve the randomization list"
+    submit = "Sign and approve"
+    grave: ClassVar[bool] = True
+    made: RandomizationList
+
+    def find(self, **kwargs: Any) -> None:
+        super().find(**kwargs)
+        self.made = get_object_or_404(RandomizationList, study=self.study, pk=kwargs["pk"])
+
+    def context(self) -> dict[str, Any]:
+        return super().context() | {
+            "made": self.made,
+            "strata": contents(self.made),
+            "arms": self.study.definition.arms,
+            "meaning": MEANING,
+        }
+
+    def perform(self, form: PortalForm) -> HttpResponse:
+        made = approve_list(self.made, by=self.by, signature=self.sign(form, MEANING))
+        return self.done(f"List {made.number} is signed. Its state: {made.get_status_display()}.")
+
+
+class ReleaseAllocation(StudyAct):
+    """Let a stratum's allocation go on after an alarm."""
+
+    act = Act.MANAGE_LIST
+    form_class = ReleaseForm
+    heading = "Release allocation"
+    submit = "Release"
+    cursor: StratumCursor
+
+    def find(self, **kwargs: Any) -> None:
+        super().find(**kwargs)
+        active = StratumCursor.objects.filter(list__study=self.study, list__status="active")
+        self.cursor = get_object_or_404(active, pk=kwargs["pk"])
+        self.explain = (
+            f"Stratum {self.cursor.stratum_key}: calls for a place were begun and not completed. "
+            "Find out why before you let allocation go on."
+        )
+
+    def perform(self, form: PortalForm) -> HttpResponse:
+        release_calls(self.cursor, by=self.by, why=form.cleaned_data["why"])
+        return self.done(f"Allocation in stratum {self.cursor.stratum_key} goes on.")
+
+
+def contents(made: RandomizationList) -> list[dict[str, Any]]:
+    """Each stratum with its number of blocks and of places for each arm, for the reviewer."""
+    counted = (
+        ListEntry.objects.filter(list=made)
+        .values("stratum_key", "arm")
+        .annotate(places=Count("pk"))
+    )
+    places = {(row["stratum_key"], row["arm"]): row["places"] for row in counted}
+    blocks = dict(
+        ListEntry.objects.filter(list=made)
+        .values_list("stratum_key")
+        .annotate(Count("block", distinct=True))
+    )
+    arms = made.study.definition.arm_codes
+    return [
+        {
+            "stratum": key,
+            "blocks": blocks[key],
+            "places": [places.get((key, arm), 0) for arm in arms],
+            "total": sum(places.get((key, arm), 0) for arm in arms),
+        }
+        for key in sorted(blocks)
+    ]

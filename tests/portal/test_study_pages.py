@@ -1,0 +1,193 @@
+"""Pages of the study's staff: accrual, analysis, lists; and that lists cost a fixed number of
+queries."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from dsmb.models import DataCut, Extract
+from iwrs import clock
+from tests.factories import a_centre, a_randomized_subject, a_subject
+from tests.roles import as_unblinded
+from trial.accrual import Month, chart, months_of
+
+
+def queries_of(browser, address):
+    browser.get(address)
+    with CaptureQueriesContext(
+        connection,
+    ) as caught:
+        assert browser.get(address).status_code == 200
+    return len(caught)
+
+
+@pytest.mark.parametrize("role", ["site_coordinator", "study_manager"])
+@pytest.mark.parametrize("name", ["home", "subjects", "centres"])
+def test_lists_cost_the_same_number_of_queries_however_long(site, signed_in, role, name):
+    browser = signed_in(getattr(site, role))
+    a_subject(site.here, eligible=False)
+    a_randomized_subject(site.here)
+    few = queries_of(browser, reverse(name))
+    for _ in range(3):
+        a_subject(site.here, eligible=False)
+        a_randomized_subject(site.here)
+    a_subject(a_centre(site.study, cover=0))
+    assert queries_of(browser, reverse(name)) == few <= 16
+
+
+def test_the_subject_page_costs_the_same_number_of_queries_however_long(site, signed_in):
+    browser = signed_in(site.investigator)
+    with clock.at(clock.now() - timedelta(days=100)):
+        subject = a_randomized_subject(site.here)
+    address = reverse("subject", args=[subject.pk])
+    few = queries_of(browser, address)
+    for number in (1, 2):
+        visit = subject.visits.get(number=number)
+        browser.post(
+            reverse("record-visit", args=[visit.pk]),
+            {"on": visit.due_on.isoformat(), "local_response": "SD", "ecog": "0"},
+        )
+    assert subject.visits.count() > 4
+    assert queries_of(browser, address) == few <= 26
+
+
+def test_home_of_a_site_shows_what_waits_there(site, signed_in):
+    with clock.at(clock.now() - timedelta(days=60)):
+        late = a_randomized_subject(site.here)
+    with clock.at(clock.now() - timedelta(days=40)):
+        due = a_randomized_subject(site.here)
+    waiting = a_subject(site.here, eligible=False)
+    page = signed_in(site.site_coordinator).get(reverse("home")).content.decode()
+    overdue, rest = page.split("Visits due now")
+    now, rest = rest.split("Subjects in screening")
+    assert f"Subject {late.number}, visit 1" in overdue
+    assert f"Subject {due.number}, visit 1" in now
+    assert f"Subject {late.number}, visit 1" not in now
+    screening, recent = rest.split("Last randomizations")
+    assert waiting.number in screening
+    assert late.number in recent
+
+
+def test_subjects_are_searched_and_filtered(site, signed_in):
+    eligible, screening = a_subject(site.here), a_subject(site.here, eligible=False)
+    browser = signed_in(site.site_coordinator)
+    address = reverse("subjects")
+    found = browser.get(address, {"q": eligible.number[-3:]}).content.decode()
+    assert eligible.number in found
+    assert screening.number not in found
+    found = browser.get(address, {"status": "screening"}).content.decode()
+    assert screening.number in found
+    assert eligible.number not in found
+    assert browser.get(address, {"status": "nonsense", "page": "x"}).status_code == 200
+    part = browser.get(address, headers={"HX-Request": "true"}).content.decode()
+    assert "<html" not in part
+    assert eligible.number in part
+
+
+def test_long_lists_have_pages(site, signed_in):
+    for _ in range(26):
+        a_subject(site.here)
+    browser = signed_in(site.site_coordinator)
+    first = browser.get(reverse("subjects"), {"status": "eligible"}).content.decode()
+    assert "Page 1 of 2" in first
+    assert "?status=eligible&amp;page=2" in first
+    last = browser.get(reverse("subjects"), {"status": "eligible", "page": 2}).content.decode()
+    assert "Page 2 of 2" in last
+
+
+def test_accrual_counts_every_month_and_draws_it(site, signed_in):
+    for year, month in [(2010, 1), (2010, 1), (2010, 3)]:
+        with clock.at(datetime(year, month, 15, 10, tzinfo=UTC)):
+            a_randomized_subject(a_centre(site.study))
+    months = months_of(site.study, date(2010, 4, 2))
+    assert [(m.randomized, m.total) for m in months] == [(2, 2), (0, 2), (1, 3), (0, 3)]
+    answer = signed_in(site.administrator).get(reverse("accrual", args=[site.study.code]))
+    page = answer.content.decode()
+    assert "3 of 120 planned subjects" in page
+    assert '<polyline class="actual"' in page
+    assert "<caption>Subjects randomized, by month</caption>" in page
+
+
+def test_the_line_of_the_chart_stays_inside_its_frame():
+    months = [Month(date(2010, m, 1), 100, 100 * m) for m in range(1, 9)]
+    drawn = chart(months, 705)
+    heights = [float(point.split(",")[1]) for point in drawn.actual.split()]
+    assert heights == sorted(heights, reverse=True)
+    assert min(heights) >= 0
+    assert max(heights) == drawn.bottom
+    assert drawn.subjects[-1].label == "800"
+
+
+def test_a_data_cut_needs_a_day_that_makes_sense_and_is_made_once(site, signed_in):
+    administrator = signed_in(site.administrator)
+    a_randomized_subject(site.here)
+    address = reverse("cut-data", args=[site.study.code])
+    future = {"on": (date.today() + timedelta(days=9)).isoformat(), "reason": "Look"}  # noqa: DTZ011
+    assert administrator.post(address, future).status_code == 422
+    typed = {"on": clock.today().isoformat(), "reason": "Planned look"}
+    assert administrator.post(address, typed).status_code == 302
+    assert administrator.post(address, typed).status_code == 409
+    assert DataCut.objects.get().made_by == str(site.administrator)
+    assert signed_in(site.study_manager).get(address).status_code == 403
+
+
+def test_extracts_show_a_word_a_size_and_a_fingerprint_and_give_the_sealed_file(site, signed_in):
+    administrator = signed_in(site.administrator)
+    a_randomized_subject(site.here)
+    administrator.post(
+        reverse("cut-data", args=[site.study.code]),
+        {"on": clock.today().isoformat(), "reason": "Planned look"},
+    )
+    cut = DataCut.objects.get()
+    ask = reverse("request-extract", args=[site.study.code])
+    assert administrator.get(ask).status_code == 200
+    assert administrator.post(ask, {"cut": cut.pk, "recipient": "dsmb"}).status_code == 422
+    extract = Extract.objects.create(
+        study=site.study,
+        cut=cut,
+        recipient="dsmb",
+        reason="Interim",
+        requested_by=str(site.administrator),
+        requested_at=clock.now(),
+    )
+    address = reverse("download-extract", args=[extract.pk])
+    assert administrator.post(address).status_code == 409  # not ready yet
+    with as_unblinded():
+        Extract.objects.filter(pk=extract.pk).update(
+            status="ready",
+            size=2048,
+            sha256="ab" * 32,
+            sealed=b"age-encryption.org/v1 sealed",
+            finished_at=clock.now(),
+        )
+    page = administrator.get(reverse("analysis", args=[site.study.code])).content.decode()
+    for text in ("Ready", "2,048 bytes", "ab" * 32):
+        assert text in page
+    for role in ("study_manager", "safety_physician"):
+        assert signed_in(getattr(site, role)).post(address).status_code == 403
+    assert signed_in(site.investigator).post(address).status_code == 404
+    answer = administrator.post(address)
+    assert answer.content == b"age-encryption.org/v1 sealed"
+    assert "attachment" in answer.headers["Content-Disposition"]
+    extract.refresh_from_db()
+    assert extract.status == "released"
+
+
+def test_a_replayed_simulated_study_says_so_and_lives_at_its_own_time(site, signed_in):
+    site.study.simulated = True
+    site.study.replay_now = datetime(2011, 2, 11, 12, tzinfo=UTC)
+    site.study.save()
+    browser = signed_in(site.investigator)
+    for name in ("home", "subjects", "centres"):
+        page = browser.get(reverse(name)).content.decode()
+        assert "Simulated data, shaped to the published margins of BOLERO-2." in page
+        assert "11 February 2011, 12:00 UTC" in page
+
+
+def test_unknown_addresses_get_a_page_that_says_what_to_do(site, signed_in):
+    answer = signed_in(site.investigator).get("/nowhere/")
+    assert answer.status_code == 404
+    assert b"This page was not found." in answer.content

@@ -1,0 +1,68 @@
+"""`manage.py unblinded_work --once|--watch`: do what waits for the unblinded side.
+
+The same work as that of the unblinded Celery worker, taken from the same rows, without Redis.
+"""
+
+import argparse
+import signal
+import threading
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connection
+
+from dispensing.unblinded.services import work_supply_runs
+from iwrs.tasks import without_values
+
+SHORTEST, LONGEST = 0.02, 1.0  # seconds between two looks
+log = structlog.get_logger(__name__)
+
+
+class Command(BaseCommand):
+    help = "Do queued supply runs and sealed extracts, once or until stopped."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        how = parser.add_mutually_exclusive_group(required=True)
+        how.add_argument("--once", action="store_true", help="do what waits now, then end")
+        how.add_argument("--watch", action="store_true", help="look again until SIGTERM")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if settings.SIDE != "unblinded":
+            raise CommandError("This is the unblinded side's work. Set IWRS_SIDE=unblinded.")
+        if options["once"]:
+            self.stdout.write(f"{work()} done.")
+        else:
+            self._watch()
+
+    def _watch(self) -> None:
+        """Look often while there is work, ever more rarely when there is none."""
+        stop = threading.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: stop.set())
+        self.stdout.write("Watching.")
+        self.stdout.flush()
+        pause = SHORTEST
+        while not stop.wait(pause):
+            pause = SHORTEST if _work_safely() else min(pause * 1.5, LONGEST)
+
+
+def work() -> int:
+    """Do what waits, and return how many rows were taken."""
+    # A late import: extracts need the statistics packages, which take a second to load.
+    from dsmb.unblinded.services import work_extracts
+
+    return work_supply_runs() + (work_extracts() or 0)
+
+
+def _work_safely() -> int:
+    """As `work`, but errors are logged without their values and a lost connection is renewed."""
+    try:
+        return work()
+    except DatabaseError as error:
+        log.error("unblinded work failed", **without_values(error))
+        connection.close()
+    except Exception as error:
+        log.error("unblinded work failed", **without_values(error))
+    return 0

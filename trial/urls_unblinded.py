@@ -1,0 +1,43 @@
+"""Root addresses of the unblinded site: lists, kits, recipients' keys. No API."""
+
+from django.urls import include, path
+
+from dispensing.unblinded import views as kits
+from dsmb.unblinded import views as releases
+from iwrs.views import health
+from randomization.unblinded import views as lists
+from trial.views_unblinded import Home
+
+handler400 = "iwrs.views.bad_request"
+handler403 = "iwrs.views.refused"
+handler404 = "iwrs.views.not_found"
+handler500 = "iwrs.views.failed"
+
+urlpatterns = [
+    path("", Home.as_view(), name="home"),
+    path("health/", health, name="health"),
+    path("", include("iwrs.accounts.urls")),
+    path(
+        "studies/<slug:code>/",
+        include(
+            [
+                path("list/generate/", lists.GenerateList.as_view(), name="generate-list"),
+                path("list/<int:pk>/approve/", lists.ApproveList.as_view(), name="approve-list"),
+                path(
+                    "list/strata/<int:pk>/release/",
+                    lists.ReleaseAllocation.as_view(),
+                    name="release-allocation",
+                ),
+                path("kits/import/", kits.ImportKits.as_view(), name="import-kits"),
+                path("kits/send/", kits.StockCentre.as_view(), name="stock-centre"),
+                path(
+                    "kits/centres/<int:pk>/release/",
+                    kits.ReleaseKitCalls.as_view(),
+                    name="release-kit-calls",
+                ),
+                path("releases/", releases.Releases.as_view(), name="releases"),
+                path("releases/key/", releases.RegisterKey.as_view(), name="register-key"),
+            ]
+        ),
+    ),
+]

@@ -1,0 +1,71 @@
+"""Home of the unblinded site: lists, stock and alarms of each study of the person."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from dispensing.unblinded.calls import GateAlarm, watch_calls
+from dispensing.unblinded.models import KitImport
+from dispensing.unblinded.plan import SupplyPlan
+from dispensing.unblinded.stock import LotStock, stock
+from dispensing.unblinded.supply import unmet
+from enrolment.access import allowed, studies_for
+from enrolment.pages import Page
+from iwrs import clock
+from iwrs.models import Study
+from iwrs.permissions import Act
+from randomization.unblinded.models import RandomizationList
+
+
+@dataclass
+class StudyDesk:
+    """One study as one person of the unblinded side sees it."""
+
+    study: Study
+    manages_list: bool
+    manages_stock: bool
+    lists: list[RandomizationList] = field(default_factory=list)
+    to_sign: set[int] = field(default_factory=set)
+    alarms: list[GateAlarm] = field(default_factory=list)
+    lots: list[LotStock] = field(default_factory=list)
+    imports: list[KitImport] = field(default_factory=list)
+    supply: SupplyPlan | None = None
+
+    @property
+    def has_active_list(self) -> bool:
+        return any(each.status == RandomizationList.Status.ACTIVE for each in self.lists)
+
+
+class Home(Page):
+    """What waits for this person, study by study."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        desks = [desk(study, request.user) for study in studies_for(request.user)]
+        return render(request, "trial/unblinded/home.html", {"desks": desks})
+
+
+def desk(study: Study, user: Any) -> StudyDesk:
+    """Gather what the person's roles in the study let them see."""
+    made = StudyDesk(
+        study=study,
+        manages_list=allowed(user, Act.MANAGE_LIST, study),
+        manages_stock=allowed(user, Act.MANAGE_STOCK, study),
+    )
+    alarms = watch_calls(study)
+    if made.manages_list:
+        made.lists = list(RandomizationList.objects.filter(study=study).order_by("-number"))
+        made.to_sign = {each.pk for each in made.lists if _may_sign(each, str(user))}
+        made.alarms += [alarm for alarm in alarms if alarm.kind == "stratum"]
+    if made.manages_stock:
+        made.alarms += [alarm for alarm in alarms if alarm.kind == "centre"]
+        made.lots = stock(study)
+        made.imports = list(KitImport.objects.filter(study=study).order_by("-pk")[:5])
+        made.supply = unmet(study, clock.study_now(study.replay_now))
+    return made
+
+
+def _may_sign(made: RandomizationList, label: str) -> bool:
+    waits = made.status in {RandomizationList.Status.GENERATED, RandomizationList.Status.APPROVED}
+    return waits and label not in {made.generated_by, made.first_approved_by}
