@@ -27,8 +27,8 @@ def remind(study: Study, today: date) -> int:
     last_due = today + timedelta(days=study.definition.schedule.reminder_days_before)
     key = Concat(Value("visit-"), Cast(OuterRef("pk"), CharField()), Value("-reminder"))
     visits = Visit.objects.filter(
-        Q(status=Visit.Status.DUE)
-        # A window never starts after its due day; said so that the index of planned visits serves.
+        # A due day lies in its window: said twice, so that the indexes of open visits serve.
+        Q(status=Visit.Status.DUE, window_to__gte=today)
         | Q(status=Visit.Status.PLANNED, window_from__lte=last_due),
         ~Exists(OutboxMessage.objects.filter(key=key)),
         subject__study=study,

@@ -33,8 +33,8 @@ class Lot(models.Model):
 class Cohort(models.Model):
     """Cover for new randomizations: serves exactly its next `size` randomizations at a centre.
 
-    It holds at least `size` kits of every arm; afterwards its leftovers are retired. `served` counts
-    randomizations, a blinded fact, so what a centre can do depends on blinded counts only.
+    It holds at least `size` kits of every arm; afterwards its leftovers are retired. `served`
+    counts randomizations, a blinded fact, so what a centre can do depends on blinded counts only.
     """
 
     centre = models.ForeignKey(Centre, on_delete=models.PROTECT, related_name="cohorts")
@@ -58,7 +58,7 @@ class Cohort(models.Model):
 
 @audited
 class Kit(models.Model):
-    """A numbered box of blinded drug. Seven digits; the last is a check digit (ISO/IEC 7064)."""
+    """A numbered box of blinded drug. Seven digits: see `dispensing.kit_number`."""
 
     class Status(models.TextChoices):
         IN_DEPOT = "in_depot", "In the depot"

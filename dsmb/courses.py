@@ -1,15 +1,15 @@
 """What the database knows of each randomized subject, as the analysis takes it, without the arm."""
 
 from collections import defaultdict
-from collections.abc import Iterable
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 
-from django.db.models import Max
+from django.db.models import Count, Max
 
 from assessments.models import Contact, SubjectEvent, TumourRead, Visit
 from dispensing.models import DrugStop, FirstDose
 from dsmb.analysis import Course, Read
+from dsmb.analysis.course import Reader, Response
 from enrolment.models import Subject
 from iwrs import clock
 from iwrs.models import Study
@@ -28,7 +28,7 @@ def read_courses(study: Study, cut: date) -> dict[int, Course]:
     factors = [factor.key for factor in definition.factors]
     subjects = _subjects(study)
     mine = {"subject__study": study, "subject__randomized_at__isnull": False}
-    known = _known_days(mine, definition.blinded_drug.key, cut)
+    known = _known_days(mine, len(definition.drugs), cut)
     reads = _reads(mine)
     return {
         row["pk"]: Course(
@@ -45,8 +45,8 @@ def read_courses(study: Study, cut: date) -> dict[int, Course]:
     }
 
 
-def _subjects(study: Study) -> Iterable[dict[str, Any]]:
-    return Subject.objects.filter(study=study, randomized_at__isnull=False).values(
+def _subjects(study: Study) -> list[dict[str, Any]]:
+    rows = Subject.objects.filter(study=study, randomized_at__isnull=False).values(
         "pk",
         "number",
         "centre__number",
@@ -56,28 +56,37 @@ def _subjects(study: Study) -> Iterable[dict[str, Any]]:
         "baseline",
         "randomized_at",
     )
+    return [dict(row) for row in rows]
 
 
 def _local_day(moment: datetime, time_zone: str) -> date:
     return clock.local_date(moment, time_zone)
 
 
-def _known_days(mine: dict[str, Any], blinded_drug: str, cut: date) -> dict[str, Day]:
+def _known_days(mine: dict[str, Any], drugs: int, cut: date) -> dict[str, Day]:
     """Field of `Course` to the day of each subject."""
     events: dict[str, Day] = defaultdict(dict)
     rows = SubjectEvent.objects.filter(**mine).values_list("kind", "subject_id", "occurred_on")
     for kind, subject, on in rows:
         events[kind][subject] = on
     doses = FirstDose.objects.filter(**mine).values_list("subject_id", "taken_on")
-    stops = DrugStop.objects.filter(**mine, drug=blinded_drug)
     return {
         "first_dose_on": dict(doses),
-        "drug_stopped_on": dict(stops.values_list("subject_id", "stopped_on")),
+        "drug_stopped_on": _treatment_ended(mine, drugs),
         "new_therapy_on": events[_KIND.NEW_THERAPY],
         "withdrew_on": _each(min, events[_KIND.WITHDRAWAL], events[_KIND.LOST]),
         "died_on": events[_KIND.DEATH],
         "last_contact_on": _last_contacts(mine, cut),
     }
+
+
+def _treatment_ended(mine: dict[str, Any], drugs: int) -> Day:
+    """The day on which the last of the study's drugs was stopped: until then the subject is on
+    treatment. The drugs are stopped separately, so one stop is not the end of treatment.
+    """
+    stops = DrugStop.objects.filter(**mine).values_list("subject_id")
+    ended = stops.annotate(stopped=Count("drug"), day=Max("stopped_on")).filter(stopped=drugs)
+    return dict(ended.order_by().values_list("subject_id", "day"))
 
 
 def _last_contacts(mine: dict[str, Any], cut: date) -> Day:
@@ -96,7 +105,7 @@ def _reads(mine: dict[str, Any]) -> dict[int, list[Read]]:
     for subject, reader, on, response in rows.values_list(
         "subject_id", "reader", "assessed_on", "response"
     ):
-        reads[subject].append(Read(reader, on, response))
+        reads[subject].append(Read(cast(Reader, reader), on, cast(Response, response)))
     return reads
 
 

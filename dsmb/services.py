@@ -103,14 +103,10 @@ def _notice(study: Study, look: int, planned: int, events: int) -> InterimNotice
 
 def cut_data(study: Study, *, by: Actor, on: date | None, reason: str) -> DataCut:
     """Fix the date up to which an analysis counts what happened. A date is cut once."""
-    problems = {}
-    if on is None:
-        problems["on"] = "Give the date of the cut."
-    else:
-        problems |= _wrong_day(study, on)
+    problems = {"on": "Give the date of the cut."} if on is None else _wrong_day(study, on)
     if not reason.strip():
         problems["reason"] = "Say why the data are cut."
-    if problems:
+    if on is None or problems:
         raise Invalid(problems)
     with act("cut data", by=by, why=reason):
         lock(Study.objects, study.pk)

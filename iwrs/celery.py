@@ -37,6 +37,6 @@ app.conf.beat_schedule = {
 }
 
 
-@setup_logging.connect  # type: ignore[untyped-decorator]
+@setup_logging.connect
 def keep_django_logging(**_: object) -> None:
     """Workers log as the web does: Celery must not install handlers of its own."""

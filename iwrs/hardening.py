@@ -33,10 +33,9 @@ GRANT EXECUTE ON FUNCTION public._pgtrigger_should_ignore(name) TO iwrs_blinded,
 def harden(using: str = "default", **_: Any) -> None:
     """Apply privileges and make the audit triggers independent of their caller.
 
-    Runs on the default alias as `iwrs_owner`, and only when every room's tables exist.
+    Runs as `iwrs_owner`, after the migrations of either alias, when every room's tables exist: the
+    accounts of unblinded staff are made last, by an alias of their own.
     """
-    if using != "default":
-        return
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT to_regclass('public.dsmb_extract') IS NOT NULL")
         if not cursor.fetchone()[0]:

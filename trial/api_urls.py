@@ -61,7 +61,13 @@ urlpatterns = [
     path(f"{_subject}/events", assessments.Events.as_view()),
     path(f"{_subject}/contacts", assessments.Contacts.as_view()),
     path("v1/openapi.json", SpectacularJSONAPIView.as_view(), name="api-schema"),
-    path("v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
+    path(
+        "v1/docs/",
+        SpectacularSwaggerSplitView.as_view(
+            url_name="api-schema", template_name="api/docs.html", title="IWRS API"
+        ),
+        name="api-docs",
+    ),
     path("v1/problems/", trial.problem_page, name="api-problems"),
     path("v1/problems/<slug:code>", trial.problem_page, name="api-problem"),
     re_path(r"", Nowhere.as_view()),

@@ -47,8 +47,9 @@ def import_kits(
     Raises `Invalid` with one text a fault, named by row and column.
     """
     arms = study.definition.arm_codes
+    moment = clock.study_now(study.replay_now)
     faults = Faults()
-    rows = read_kits(file, arms=arms, today=clock.today(), faults=faults)
+    rows = read_kits(file, arms=arms, today=moment.date(), faults=faults)
     with act("import kits", by=by):
         depot.lock_depot(study)
         _compare_with_stock(study, rows, faults)
@@ -60,7 +61,7 @@ def import_kits(
             sha256=hashlib.sha256(file.encode() if isinstance(file, str) else file).hexdigest(),
             kits=len(rows),
             imported_by=by.label,
-            imported_at=clock.now(),
+            imported_at=moment,
         )
 
 
@@ -73,7 +74,7 @@ def stock_centre(
     are sent ahead, so that cover does not expire on the shelf. Raises `Problem` when no lot has so
     many places: only unblinded staff see that, and on the public side nothing changes.
     """
-    moment = at or clock.now()
+    moment = at or clock.study_now(centre.study.replay_now)
     definition = centre.study.definition
     size = definition.kits.cohort_size if size is None else size
     if not 1 <= size <= 1000:

@@ -1,0 +1,86 @@
+"""A trial to attack, and what an insider with the blinded login would send."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+
+from enrolment.models import Centre, Subject
+from iwrs.models import Study
+from tests import factories as make
+
+ALLOWED = 8  # abandoned calls that a gate forgives
+
+
+@dataclass(frozen=True)
+class Target:
+    """Centres with cover, a subject in treatment, and subjects who wait for randomization."""
+
+    study: Study
+    centre: Centre
+    other_centre: Centre
+    treated: Subject
+    waiting: list[Subject]
+
+
+def a_target(*, cohorts: int = 2, waiting: int = 4) -> Target:
+    """Commit a small trial; call it with the fixture `committed_db`."""
+    study = make.a_study()
+    centre, other = make.a_centre(study, cover=cohorts), make.a_centre(study, cover=1)
+    treated = make.a_randomized_subject(centre)
+    return Target(study, centre, other, treated, [make.a_subject(centre) for _ in range(waiting)])
+
+
+def allocate(caller: psycopg.Connection, subject: Subject) -> None:
+    caller.execute("SELECT gate.allocate(%s)", [subject.pk])
+
+
+def plan(caller: psycopg.Connection, subject: Subject, number: int = 0) -> int:
+    """Write a planned dispensation, as a caller with own SQL can; returns its key."""
+    today = date.today()
+    row = caller.execute(
+        "INSERT INTO dispensing_dispensation (subject_id, number, due_on, earliest_on, status)"
+        " VALUES (%s, %s, %s, %s, 'planned') RETURNING id",
+        [subject.pk, number, today, today - timedelta(days=1)],
+    ).fetchone()
+    return row[0]
+
+
+def assign(caller: psycopg.Connection, dispensation: int, *, days_ahead: int = 0) -> int:
+    """Ask the gate for a kit; returns its key."""
+    day = date.today() + timedelta(days=days_ahead)
+    row = caller.execute(
+        "SELECT gate.assign_kit(%s, %s, %s, %s)",
+        [dispensation, day, day + timedelta(days=60), datetime.now(UTC)],
+    ).fetchone()
+    return row[0]
+
+
+def take_kit(caller: psycopg.Connection, subject: Subject) -> int:
+    """Allocate a subject and take its first kit, in the caller's open transaction."""
+    allocate(caller, subject)
+    return assign(caller, plan(caller, subject))
+
+
+def request(caller: psycopg.Connection, subject: Subject) -> int:
+    """Ask for a code break; returns the request's key."""
+    row = caller.execute(
+        "SELECT gate.code_break_request(%s, 'Eve', 'emergency', 'because')", [subject.pk]
+    ).fetchone()
+    return row[0]
+
+
+def reveal(caller: psycopg.Connection, made: int) -> str:
+    row = caller.execute("SELECT gate.code_break_reveal(%s, now())", [made]).fetchone()
+    return row[0]
+
+
+def positions(owner: psycopg.Connection, kits: list[int]) -> list[tuple[int, int]]:
+    """Cohort and position of each kit, asked as the owner."""
+    rows = dict(
+        (kit, (cohort, position))
+        for kit, cohort, position in owner.execute(
+            "SELECT kit_id, cohort_id, position FROM unblinded.cover_kit"
+        )
+    )
+    return [rows[kit] for kit in kits]

@@ -1,0 +1,268 @@
+"""The gates against a caller with the blinded login who writes SQL and rolls back."""
+
+import psycopg
+import pytest
+from psycopg import IsolationLevel, errors
+
+from iwrs import clock
+from tests import factories as make
+from tests.blinding import hostile
+from tests.blinding.hostile import ALLOWED, Target, a_target
+from tests.roles import Logins, as_unblinded
+
+pytestmark = pytest.mark.usefixtures("committed_db")
+
+
+@pytest.fixture
+def target() -> Target:
+    return a_target()
+
+
+@pytest.fixture
+def eve(logins: Logins) -> psycopg.Connection:
+    """The insider: the real blinded login, own SQL."""
+    return logins.blinded()
+
+
+def refusal(call, *arguments, **options) -> str:
+    """The code with which a call is refused; it says nothing else."""
+    with pytest.raises(psycopg.Error) as refused:
+        call(*arguments, **options)
+    error = refused.value
+    assert error.diag.message_primary == "refused"
+    assert (error.diag.message_detail, error.diag.message_hint) == (None, None)
+    return error.sqlstate
+
+
+def test_abandoned_allocations_stop_after_a_few(eve, target):
+    codes = []
+    for _ in range(ALLOWED + 3):
+        try:
+            with eve.transaction(force_rollback=True):
+                hostile.allocate(eve, target.waiting[0])
+        except psycopg.Error as error:
+            codes.append(error.sqlstate)
+    assert codes == ["IW009"] * 3
+
+
+def test_no_place_of_cover_is_seen_twice(eve, target, logins):
+    """Two subjects tried on one place would tell by the kit whether they have the same arm."""
+    seen = []
+    for attempt in range(ALLOWED + 3):
+        try:
+            with eve.transaction(force_rollback=True):
+                for subject in target.waiting[attempt % 2 :: 2]:
+                    seen.append(hostile.take_kit(eve, subject))
+        except psycopg.Error as error:
+            assert error.sqlstate == "IW009"
+    places = hostile.positions(logins.owner(), seen)
+    assert len(seen) >= ALLOWED
+    assert len(set(places)) == len(places)
+    with pytest.raises(psycopg.Error, match="refused"), eve.transaction():
+        hostile.take_kit(eve, target.waiting[0])
+
+
+def test_savepoints_show_no_place_twice(eve, target, logins):
+    """One transaction, one subject after the other on the next place, each undone."""
+    seen = []
+    with eve.transaction(force_rollback=True):
+        for subject in target.waiting:
+            hostile.allocate(eve, subject)
+        planned = [hostile.plan(eve, subject) for subject in target.waiting]
+        for turn in range(ALLOWED + 3):
+            try:
+                with eve.transaction(force_rollback=True):
+                    seen.append(hostile.assign(eve, planned[turn % len(planned)]))
+            except psycopg.Error as error:
+                assert error.sqlstate in {"IW009", "IW003"}
+    places = hostile.positions(logins.owner(), seen)
+    assert 0 < len(seen) <= ALLOWED
+    assert len(set(places)) == len(places)
+
+
+def test_a_place_that_was_abandoned_serves_nobody(eve, target, logins):
+    """The next randomization takes the next place, and the cohort still ends where it ends."""
+    with eve.transaction(force_rollback=True):
+        seen = hostile.take_kit(eve, target.waiting[0])
+    served = []
+    for subject in target.waiting:
+        with eve.transaction():
+            served.append(hostile.take_kit(eve, subject))
+    places = hostile.positions(logins.owner(), [seen, *served])
+    assert [position for _, position in places] == [2, 3, 4, 5, 6]
+    row = eve.execute(
+        "SELECT served FROM dispensing_cohort WHERE id = %s", [places[0][0]]
+    ).fetchone()
+    assert row == (6,)
+
+
+def test_abandoned_places_reach_over_the_end_of_a_cohort(eve, target, logins):
+    for _ in range(6):
+        with eve.transaction(force_rollback=True):
+            hostile.take_kit(eve, target.waiting[0])
+    with eve.transaction():
+        kit = hostile.take_kit(eve, target.waiting[0])
+    [(cohort, position)] = hostile.positions(logins.owner(), [kit])
+    served = eve.execute(
+        "SELECT id, served FROM dispensing_cohort WHERE centre_id = %s ORDER BY id",
+        [target.centre.pk],
+    ).fetchall()
+    assert [count for _, count in served] == [6, 2]
+    assert (cohort, position) == (served[1][0], 2)
+
+
+def test_a_supply_run_sees_abandoned_places(eve, target):
+    for _ in range(3):
+        with eve.transaction(force_rollback=True):
+            hostile.take_kit(eve, target.waiting[0])
+    with as_unblinded():
+        from django.db import connection
+
+        with connection.cursor() as cursor:
+            for _ in range(2):
+                cursor.execute(
+                    "SELECT unblinded.settle_places(%s, %s)", [target.study.pk, clock.today()]
+                )
+    served = eve.execute(
+        "SELECT sum(served) FROM dispensing_cohort WHERE centre_id = %s", [target.centre.pk]
+    ).fetchone()
+    assert served == (4,)
+
+
+def test_an_alarm_is_released_by_the_unblinded_side_only(eve, target):
+    from randomization.unblinded.models import StratumCursor
+    from randomization.unblinded.services import release_calls
+
+    for _ in range(ALLOWED):
+        with eve.transaction(force_rollback=True):
+            hostile.allocate(eve, target.waiting[0])
+    assert refusal(hostile.allocate, eve, target.waiting[0]) == "IW009"
+    with as_unblinded():
+        stratum = StratumCursor.objects.get(used=1)
+        release_calls(stratum, by=make.TESTER, why="A test attacked the gate.")
+    hostile.allocate(eve, target.waiting[0])
+
+
+def test_a_subject_gets_one_allocation_and_one_first_kit(eve, target):
+    """Whatever the caller writes into the subject's and the dispensation's own rows."""
+    eve.execute(
+        "UPDATE enrolment_subject SET status = 'eligible', randomized_at = NULL WHERE id = %s",
+        [target.treated.pk],
+    )
+    assert refusal(hostile.allocate, eve, target.treated) == "IW500"
+    eve.execute(
+        "UPDATE enrolment_subject SET stratum_key = 'another' WHERE id = %s", [target.treated.pk]
+    )
+    assert refusal(hostile.allocate, eve, target.treated) == "IW001"
+    with pytest.raises(errors.UniqueViolation):
+        hostile.plan(eve, target.treated)
+    first = target.treated.dispensations.get(number=0)
+    for change in ("number = 99", "kit_id = NULL, status = 'planned'", "subject_id = 1"):
+        with pytest.raises(errors.InsufficientPrivilege):
+            eve.execute(f"UPDATE dispensing_dispensation SET {change} WHERE id = %s", [first.pk])
+    assert refusal(hostile.assign, eve, first.pk) == "IW003"
+
+
+def test_two_kits_for_one_subject_in_one_act_are_refused(eve, target):
+    visit = _sent_visit_kit(target, number=1)
+    second = _sent_visit_kit(target, number=2)
+    with eve.transaction():
+        hostile.assign(eve, visit, days_ahead=42)
+        with pytest.raises(psycopg.Error) as refused, eve.transaction():
+            hostile.assign(eve, second, days_ahead=84)
+        assert refused.value.sqlstate == "IW003"
+
+
+def test_a_kit_that_was_not_sent_or_is_not_due_is_refused(eve, target):
+    early = _sent_visit_kit(target, number=1)
+    assert refusal(hostile.assign, eve, early) == "IW003"
+    for change in ("earliest_on = '2000-01-01'", "due_on = '2000-01-01'"):
+        with pytest.raises(errors.InsufficientPrivilege):
+            eve.execute(f"UPDATE dispensing_dispensation SET {change} WHERE id = %s", [early])
+    own = hostile.plan(eve, target.treated, number=77)  # nobody sent a kit for it
+    assert refusal(hostile.assign, eve, own) == "IW003"
+
+
+def test_a_visit_kit_cannot_be_tried_on_another_subject(eve, target):
+    """It would be refused, or not, by the arm."""
+    visit = _sent_visit_kit(target, number=1)
+    with pytest.raises(errors.InsufficientPrivilege):
+        eve.execute(
+            "UPDATE dispensing_dispensation SET subject_id = %s WHERE id = %s",
+            [target.waiting[0].pk, visit],
+        )
+
+
+def test_asking_for_a_visit_kit_again_gives_the_same(eve, target):
+    visit = _sent_visit_kit(target, number=1)
+    seen = set()
+    for _ in range(ALLOWED + 3):
+        with eve.transaction(force_rollback=True):
+            seen.add(hostile.assign(eve, visit, days_ahead=42))
+    assert len(seen) == 1
+
+
+def test_a_kit_of_another_centre_is_not_reached(eve, target):
+    with pytest.raises(errors.InsufficientPrivilege):
+        eve.execute(
+            "UPDATE enrolment_subject SET centre_id = %s WHERE id = %s",
+            [target.other_centre.pk, target.waiting[0].pk],
+        )
+    with eve.transaction():
+        kit = hostile.take_kit(eve, target.waiting[0])
+    row = eve.execute("SELECT centre_id FROM dispensing_kit WHERE id = %s", [kit]).fetchone()
+    assert row == (target.centre.pk,)
+
+
+def test_a_subject_forged_into_a_centre_of_another_study_is_refused(eve, target):
+    foreign = make.a_centre(make.a_study(), cover=1)
+    row = eve.execute(
+        "INSERT INTO enrolment_subject (study_id, centre_id, number, status, consent_on,"
+        " screened_at, failure_reason, strata, stratum_key, baseline, recorded_at)"
+        " SELECT study_id, %s, '9999-001', status, consent_on, screened_at, '', strata,"
+        " stratum_key, baseline, now() FROM enrolment_subject WHERE id = %s RETURNING id",
+        [foreign.pk, target.waiting[0].pk],
+    ).fetchone()
+    with pytest.raises(psycopg.Error) as refused:
+        eve.execute("SELECT gate.allocate(%s)", row)
+    assert refused.value.sqlstate == "IW001"
+
+
+def test_without_an_allocation_there_is_no_kit_and_no_attempt(eve, target, logins):
+    planned = hostile.plan(eve, target.waiting[0])
+    before = _calls(logins, target)
+    assert refusal(hostile.assign, eve, planned) == "IW003"
+    assert _calls(logins, target) == before
+
+
+@pytest.mark.parametrize("level", [IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE])
+def test_an_old_snapshot_is_refused_by_every_gate_that_changes_something(eve, target, level):
+    """SERIALIZABLE would also show in pg_locks which row of which table a gate read."""
+    visit = _sent_visit_kit(target, number=1)
+    made = hostile.request(eve, target.treated)
+    eve.isolation_level = level
+    assert refusal(hostile.allocate, eve, target.waiting[0]) == "IW500"
+    assert refusal(hostile.assign, eve, visit, days_ahead=42) == "IW500"
+    assert refusal(hostile.request, eve, target.treated) == "IW500"
+    assert refusal(hostile.reveal, eve, made) == "IW500"
+
+
+def _sent_visit_kit(target: Target, *, number: int) -> int:
+    """Send a kit of the right arm for a visit, as a supply run would; the dispensation's key."""
+    from dispensing.models import Lot
+    from dispensing.unblinded.models import VisitKit
+
+    dispensation = target.treated.dispensations.get(number=number)
+    arm = make.arm_of(target.treated)
+    with as_unblinded():
+        lot = Lot.objects.get(study=target.study)
+        kit = make.a_kit(target.centre, lot, arm)
+        VisitKit.objects.create(dispensation=dispensation, kit=kit, sent_at=clock.now())
+    return dispensation.pk
+
+
+def _calls(logins: Logins, target: Target) -> int:
+    row = logins.owner().execute(
+        f"SELECT last_value FROM unblinded.calls_centre_{target.centre.pk}"
+    )
+    return row.fetchone()[0]
