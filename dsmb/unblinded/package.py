@@ -53,7 +53,7 @@ def most_bytes(records: Sequence[SubjectRecord], arms: Iterable[Arm], cut: date)
     """
     given = list(arms)
     longest = Arm(_longest(arm.code for arm in given), _longest(arm.label for arm in given))
-    same = list(records)
+    same = [replace(record, arm=longest) for record in records]
     rows = len(csv_bytes(derive_adsl(same, cut))) + len(csv_bytes(derive_adtte(same, cut)))
     return rows + REST_BYTES
 

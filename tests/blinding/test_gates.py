@@ -2,7 +2,7 @@
 
 import psycopg
 import pytest
-from psycopg import IsolationLevel, errors
+from psycopg import errors
 
 from iwrs import clock
 from tests import factories as make
@@ -235,12 +235,12 @@ def test_without_an_allocation_there_is_no_kit_and_no_attempt(eve, target, login
     assert _calls(logins, target) == before
 
 
-@pytest.mark.parametrize("level", [IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE])
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
 def test_an_old_snapshot_is_refused_by_every_gate_that_changes_something(eve, target, level):
     """SERIALIZABLE would also show in pg_locks which row of which table a gate read."""
     visit = _sent_visit_kit(target, number=1)
     made = hostile.request(eve, target.treated)
-    eve.isolation_level = level
+    eve.execute(f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {level}")
     assert refusal(hostile.allocate, eve, target.waiting[0]) == "IW500"
     assert refusal(hostile.assign, eve, visit, days_ahead=42) == "IW500"
     assert refusal(hostile.request, eve, target.treated) == "IW500"

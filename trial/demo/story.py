@@ -17,11 +17,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from rich.console import Console
 from rich.table import Table
 
 from iwrs.embedded import EmbeddedError, Services, start
+from iwrs.embedded.state import write_private
 from iwrs.processes import PROCESSES, Process, environment, owner_environment
 from iwrs.supervisor import Supervisor, SupervisorError
 from trial.demo.cast import BLINDED, STUDY, UNBLINDED
@@ -142,6 +144,18 @@ def run(story: Story, word: str) -> None:
     story.console.print(page, markup=False, highlight=False)
 
 
+def save_blinded_login(story: Story) -> None:
+    """The portal's own login for psql, so that anyone can see what it is refused."""
+    parts = urlsplit(story.services.urls.blinded)
+    login = {
+        "PGHOST": parse_qs(parts.query)["host"][0],
+        "PGUSER": unquote(parts.username or ""),
+        "PGPASSWORD": unquote(parts.password or ""),
+        "PGDATABASE": parts.path.lstrip("/"),
+    }
+    write_private(story.state / "blinded-login.json", json.dumps(login))
+
+
 def print_addresses(story: Story, word: str) -> None:
     """Where to look, and who may sign in."""
     port = story.options.port
@@ -192,6 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with supervisor_stopped(supervisor):
                 run(story, word)
                 if not options.no_serve:
+                    save_blinded_login(story)
                     print_addresses(story, word)
                     console.print("Serving. Ctrl-C ends it.")
                     wait_for_ctrl_c(supervisor)
