@@ -50,10 +50,15 @@ class ScreeningForm(PortalForm):
                 [(level.key, level.label) for level in factor.levels],
                 help_text=factor.help,
                 required=False,
+                in_a_row=True,
             )
         for question in definition.eligibility:
             self.fields[f"eligibility.{question.key}"] = choice_field(
-                question.question, YES_NO_UNKNOWN, help_text=question.help, required=False
+                question.question,
+                YES_NO_UNKNOWN,
+                help_text=question.help,
+                required=False,
+                in_a_row=True,
             )
         for item in definition.baseline:
             self.fields[f"baseline.{item.key}"] = _baseline_field(item)

@@ -37,10 +37,11 @@ class PortalForm(forms.Form):
 
     @property
     def summary(self) -> Iterator[tuple[str, str]]:
-        """(id of the input, text) of each error, in the order of the page."""
+        """(id of the input, question and text) of each error, in the order of the page."""
         for bound in self:
             for text in bound.errors:
-                yield anchor(bound), str(text)
+                stop = "" if str(bound.label).endswith("?") else ":"
+                yield anchor(bound), f"{bound.label}{stop} {text}"
 
     def named(self, prefix: str) -> dict[str, Any]:
         """Answers of the fields `prefix.key`, by key, without those left open."""
@@ -95,17 +96,22 @@ def choice_field(
     *,
     help_text: str = "",
     required: bool = True,
-    empty: str = "Choose one of the answers.",
+    in_a_row: bool = False,
 ) -> forms.ChoiceField:
-    """One of a few answers, all in view."""
-    return forms.ChoiceField(
+    """One of a few answers, all in view; short ones can stand in a row."""
+    made = forms.ChoiceField(
         label=label,
         help_text=help_text,
         required=required,
         choices=list(choices),
         widget=forms.RadioSelect,
-        error_messages={"required": empty, "invalid_choice": "Choose one of the answers shown."},
+        error_messages={
+            "required": "Choose one of the answers.",
+            "invalid_choice": "Choose one of the answers shown.",
+        },
     )
+    made.in_a_row = in_a_row  # type: ignore[attr-defined]
+    return made
 
 
 def password_field(label: str, *, help_text: str = "") -> forms.CharField:

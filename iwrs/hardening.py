@@ -29,16 +29,6 @@ RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';
 GRANT EXECUTE ON FUNCTION public._pgtrigger_should_ignore(name) TO iwrs_blinded, iwrs_unblinded;
 """
 
-# Unblinded staff sign out as well; their tables are migrated after all others.
-_SESSIONS_END = """
-DO $$
-BEGIN
-    IF to_regclass('unblinded.django_session') IS NOT NULL THEN
-        GRANT DELETE ON unblinded.django_session TO iwrs_unblinded;
-    END IF;
-END $$;
-"""
-
 
 def harden(using: str = "default", **_: Any) -> None:
     """Apply privileges and make the audit triggers independent of their caller.

@@ -10,6 +10,7 @@ from django.urls import reverse
 from enrolment.access import held_roles, studies_of
 from iwrs import clock
 from iwrs.accounts.models import Role, User
+from iwrs.models import Study
 from iwrs.permissions import Act, may
 
 
@@ -25,18 +26,25 @@ class Place:
 def site(request: HttpRequest) -> dict[str, Any]:
     """The variable `site` of every template. Works for nobody signed in, and for both sides."""
     user = getattr(request, "user", None)
-    studies = studies_of(user) if user is not None and user.is_authenticated else []
+    signed_in = user is not None and user.is_authenticated
+    studies = studies_of(user) if signed_in else []
+    simulated = [each for each in studies if each.simulated]
     return {
         "site": {
             "side": settings.SIDE,
             "studies": studies,
-            "simulated": any(each.simulated for each in studies),
+            "simulated": bool(simulated) if signed_in else _any_simulated(),
             "replayed": any(each.replay_now for each in studies),
             "now": clock.now(),
             "roles": _role_names(user) if studies else [],
             "nav": _nav(request, user) if studies and settings.SIDE == "blinded" else [],
         }
     }
+
+
+def _any_simulated() -> bool:
+    """Nobody is signed in: say it already at the door."""
+    return Study.objects.filter(simulated=True).exists()
 
 
 def _role_names(user: User) -> list[str]:

@@ -20,7 +20,7 @@ progression AS (
     SELECT course.id, r.reader
       FROM course
       JOIN assessments_tumourread r ON r.subject_id = course.id
-     WHERE r.response = 'PD' AND r.assessed_on <= %(on)s
+     WHERE r.response = 'PD' AND r.assessed_on BETWEEN course.randomized_on AND course.last_day
      GROUP BY course.id, r.reader
 )
 SELECT count(*) FILTER (WHERE pd_local.id IS NOT NULL OR died_on <= last_day),

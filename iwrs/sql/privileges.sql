@@ -17,6 +17,13 @@ END $$;
 
 -- Both sides end sessions; the blinded side also forgets expired tokens of EDC clients.
 GRANT DELETE ON public.django_session TO iwrs_blinded;
+DO $$
+BEGIN
+    -- Made by the second alias, which migrates last.
+    IF to_regclass('unblinded.django_session') IS NOT NULL THEN
+        GRANT DELETE ON unblinded.django_session TO iwrs_unblinded;
+    END IF;
+END $$;
 GRANT DELETE ON public.oauth2_provider_accesstoken, public.oauth2_provider_refreshtoken,
     public.oauth2_provider_grant, public.oauth2_provider_idtoken TO iwrs_blinded;
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Error, Page, expect
+from playwright.sync_api import Error, Page, expect
 
 from enrolment.models import Subject
 from tests.browser.conftest import DESKTOP, PHONE
@@ -134,6 +134,13 @@ def test_keyboard_reaches_the_content_first_and_every_focus_is_seen(portal, visi
 RULES = (Path(__file__).parent / "rules.js").read_text(encoding="utf-8")
 
 
+def listen(page: Page) -> list[str]:
+    """What the browser's console says from now on."""
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    return said
+
+
 def pages_of(portal) -> dict[str, list[str]]:
     """Addresses by the role that opens them."""
     screening = a_subject(portal.here, eligible=False)
@@ -176,13 +183,11 @@ def test_pages_keep_the_rules_that_a_machine_can_check(portal, visit, viewport):
     looked = 0
     for role, addresses in pages_of(portal).items():
         page = visit(getattr(portal, role), viewport=viewport)
-        said: list[ConsoleMessage] = []
-        page.on("console", said.append)
+        said = listen(page)
         for address in addresses:
             page.goto(address)
             assert page.evaluate(RULES) == [], address
-            refused = [each.text for each in said if "Content Security Policy" in each.text]
-            assert refused == [], address
+            assert [text for text in said if "Content Security Policy" in text] == [], address
             looked += 1
         # The same rules hold for a page full of errors.
         if role == "investigator":

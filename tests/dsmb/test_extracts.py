@@ -148,7 +148,7 @@ def test_the_requester_sees_status_size_and_hash_of_the_sealed_file_only(site, l
     assert (status, size, sha256) == ("ready", len(sealed), hashlib.sha256(sealed).hexdigest())
     assert sealed.startswith(b"age-encryption.org/v1")
     plain = site.open(extract)
-    for content in (plain["adsl.csv"][:40], b"USUBJID", b"EVE", b"Everolimus"):
+    for content in (plain["adsl.csv"][:40], b"USUBJID,SITEID", b"Everolimus"):
         assert content not in sealed
     stranger = str(pyrage.x25519.Identity.generate())
     with pytest.raises(analysis.SealError):
@@ -299,6 +299,7 @@ def test_a_new_key_is_used_from_then_on(site):
         ("age1qqqqqqqq", "damaged"),
         (str(pyrage.x25519.Identity.generate()), "secret key"),
     ],
+    ids=["nothing", "another kind", "damaged", "secret"],
 )
 def test_a_wrong_key_is_refused_without_repeating_it(key, text):
     study = make.a_study(with_list=False)

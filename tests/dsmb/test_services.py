@@ -66,9 +66,7 @@ def test_a_count_is_of_one_study(study, centre):
     assert services.count_events(other, on=date(2011, 6, 1)).local == 0
 
 
-def test_counting_takes_two_queries_however_many_subjects(
-    study, centre, django_assert_num_queries
-):
+def test_counting_takes_two_queries_however_many_subjects(study, centre, django_assert_num_queries):
     for _ in range(2):
         many_subjects(centre, 20, seed=centre.subjects.count())
         afresh = Study.objects.get(pk=study.pk)

@@ -69,8 +69,10 @@ def test_screening_keeps_what_was_typed_and_links_each_error_to_its_field(site, 
     assert answer.status_code == 422
     assert not Subject.objects.exists()
     assert "<title>Error: " in page
-    assert '<a href="#id_consent_on">Give the day on which the subject signed' in page
-    assert '<a href="#id_baseline.age">Give a number from 18 to 120.</a>' in page
+    assert (
+        '<a href="#id_consent_on">Day on which the subject signed the consent: Give the day' in page
+    )
+    assert '<a href="#id_baseline.age">Age (years): Give a number from 18 to 120.</a>' in page
     assert 'aria-describedby="id_baseline.age_error"' in page
     assert 'value="7"' in page
     assert 'name="strata.visceral" value="yes" id="id_strata.visceral_0" checked' in page

@@ -69,8 +69,9 @@ BEGIN
     UPDATE unblinded.stratum_cursor c SET used = c.used + 1 WHERE c.id = v_cursor.id;
 EXCEPTION
     -- One place raises every refusal: neither a text nor a line number tells more than its code.
-    WHEN OTHERS THEN
+    -- A cancelled call too: PostgreSQL would name the row on which it waited.
+    WHEN OTHERS OR query_canceled THEN
         RAISE EXCEPTION USING MESSAGE = 'refused', ERRCODE = CASE
-            WHEN SQLSTATE IN ('IW001', 'IW002', 'IW009', '55P03', '40001', '40P01')
+            WHEN SQLSTATE IN ('IW001', 'IW002', 'IW009', '55P03', '57014', '40001', '40P01')
             THEN SQLSTATE ELSE 'IW500' END;
 END $$;

@@ -95,9 +95,9 @@ BEGIN
        SET kit_id = v_kit, status = 'assigned', assigned_at = p_at WHERE d.id = p_dispensation;
     RETURN v_kit;
 EXCEPTION
-    WHEN OTHERS THEN
+    WHEN OTHERS OR query_canceled THEN
         RAISE EXCEPTION USING MESSAGE = 'refused', ERRCODE = CASE
-            WHEN SQLSTATE IN ('IW003', 'IW009', '55P03', '40001', '40P01')
+            WHEN SQLSTATE IN ('IW003', 'IW009', '55P03', '57014', '40001', '40P01')
             THEN SQLSTATE ELSE 'IW500' END;
 END $$;
 

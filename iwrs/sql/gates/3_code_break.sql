@@ -54,9 +54,9 @@ BEGIN
     RETURNING id INTO v_request;
     RETURN v_request;
 EXCEPTION
-    WHEN OTHERS THEN
+    WHEN OTHERS OR query_canceled THEN
         RAISE EXCEPTION USING MESSAGE = 'refused', ERRCODE = CASE
-            WHEN SQLSTATE IN ('IW001', 'IW004', '55P03', '40001', '40P01')
+            WHEN SQLSTATE IN ('IW001', 'IW004', '55P03', '57014', '40001', '40P01')
             THEN SQLSTATE ELSE 'IW500' END;
 END $$;
 
@@ -98,8 +98,8 @@ BEGIN
     UPDATE public.enrolment_subject s SET unblinded_at = p_at WHERE s.id = v_subject;
     RETURN v_arm;
 EXCEPTION
-    WHEN OTHERS THEN
+    WHEN OTHERS OR query_canceled THEN
         RAISE EXCEPTION USING MESSAGE = 'refused', ERRCODE = CASE
-            WHEN SQLSTATE IN ('IW005', '55P03', '40001', '40P01')
+            WHEN SQLSTATE IN ('IW005', '55P03', '57014', '40001', '40P01')
             THEN SQLSTATE ELSE 'IW500' END;
 END $$;

@@ -23,6 +23,7 @@ BEGIN
      WHERE k.study_id = p_study AND k.recipient = p_recipient;
     RETURN encode(sha256(convert_to(v_key, 'UTF8')), 'hex');
 EXCEPTION
-    WHEN OTHERS THEN
-        RAISE EXCEPTION USING MESSAGE = 'refused', ERRCODE = 'IW500';
+    WHEN OTHERS OR query_canceled THEN
+        RAISE EXCEPTION USING MESSAGE = 'refused', ERRCODE = CASE
+            WHEN SQLSTATE = '57014' THEN SQLSTATE ELSE 'IW500' END;
 END $$;

@@ -1,0 +1,146 @@
+"""The first door: one code, of a committed and counted request, within the hourly budget."""
+
+import threading
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from tests import factories as make
+from tests.blinding import hostile
+from tests.blinding.hostile import Target, a_target
+from tests.roles import Logins
+
+pytestmark = pytest.mark.usefixtures("committed_db")
+BUDGET = 3
+
+
+@pytest.fixture
+def target() -> Target:
+    return a_target(waiting=1)
+
+
+@pytest.fixture
+def eve(logins: Logins) -> psycopg.Connection:
+    return logins.blinded()
+
+
+def code(call, *arguments) -> str | None:
+    """The code with which a call is refused; None when it is answered."""
+    try:
+        call(*arguments)
+    except psycopg.Error as error:
+        assert error.diag.message_primary == "refused"
+        return error.sqlstate
+    return None
+
+
+def test_it_tells_the_treatment_of_that_subject_once(eve, target):
+    made = hostile.request(eve, target.treated)
+    assert hostile.reveal(eve, made) == make.arm_of(target.treated)
+    assert code(hostile.reveal, eve, made) == "IW005"
+
+
+def test_request_and_answer_in_one_transaction_are_refused(eve, target):
+    with eve.transaction(force_rollback=True):
+        made = hostile.request(eve, target.treated)
+        with pytest.raises(psycopg.Error) as refused, eve.transaction():
+            hostile.reveal(eve, made)
+        assert refused.value.sqlstate == "IW005"
+    with eve.transaction():
+        with eve.transaction():  # a savepoint that is released is still the same transaction
+            made = hostile.request(eve, target.treated)
+        with pytest.raises(psycopg.Error) as refused, eve.transaction():
+            hostile.reveal(eve, made)
+        assert refused.value.sqlstate == "IW005"
+
+
+def test_a_request_that_is_not_committed_is_not_answered(eve, target, logins):
+    accomplice = logins.blinded()
+    with eve.transaction(force_rollback=True):
+        made = hostile.request(eve, target.treated)
+        assert code(hostile.reveal, accomplice, made) == "IW005"
+    assert code(hostile.reveal, accomplice, made) == "IW005"
+
+
+def test_looking_and_rolling_back_leaves_the_request(eve, target, logins):
+    """The request is the record, counted and committed before anybody can look."""
+    made = hostile.request(eve, target.treated)
+    with eve.transaction(force_rollback=True):
+        hostile.reveal(eve, made)
+    rows = logins.owner().execute("SELECT id FROM randomization_codebreakrequest").fetchall()
+    assert rows == [(made,)]
+    assert hostile.reveal(eve, made) == make.arm_of(target.treated)
+
+
+def test_the_budget_of_an_hour_is_kept(eve, target):
+    answers = [code(hostile.request, eve, target.treated) for _ in range(BUDGET + 2)]
+    assert answers == [None] * BUDGET + ["IW004"] * 2
+
+
+def test_the_budget_holds_under_eight_connections_at_once(target, logins):
+    start = threading.Barrier(8)
+    answers = []
+
+    def ask(connection: psycopg.Connection) -> None:
+        start.wait()
+        answers.append(code(hostile.request, connection, target.treated))
+
+    threads = [threading.Thread(target=ask, args=[logins.blinded()]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(answers, key=str) == ["IW004"] * (8 - BUDGET) + [None] * BUDGET
+
+
+def test_requests_cannot_be_written_or_dated_back(eve, target):
+    hostile.request(eve, target.treated)
+    for statement in (
+        "INSERT INTO randomization_codebreakrequest (subject_id) VALUES (1)",
+        "UPDATE randomization_codebreakrequest SET requested_at = requested_at - interval '2 h'",
+        "UPDATE randomization_codebreakrequest SET revealed_at = NULL",
+        "DELETE FROM randomization_codebreakrequest",
+        "TRUNCATE randomization_codebreakrequest",
+    ):
+        with pytest.raises(errors.InsufficientPrivilege):
+            eve.execute(statement)
+
+
+def test_the_budget_is_that_of_the_list_not_of_the_subjects_own_row(eve, target):
+    other = make.a_study()  # with a budget of its own
+    for _ in range(BUDGET):
+        hostile.request(eve, target.treated)
+    with pytest.raises(errors.InsufficientPrivilege):
+        eve.execute(
+            "UPDATE enrolment_subject SET study_id = %s WHERE id = %s",
+            [other.pk, target.treated.pk],
+        )
+    assert code(hostile.request, eve, target.treated) == "IW004"
+
+
+def test_a_code_break_stays_on_the_subject(eve, target):
+    hostile.reveal(eve, hostile.request(eve, target.treated))
+    with pytest.raises(errors.InsufficientPrivilege):
+        eve.execute("UPDATE enrolment_subject SET unblinded_at = NULL")
+    target.treated.refresh_from_db()
+    assert target.treated.unblinded_at is not None
+
+
+@pytest.mark.parametrize("part", ["p_by", "p_reason", "p_explanation"])
+@pytest.mark.parametrize("value", ["", "  ", None])
+def test_a_request_names_who_and_why(eve, target, part, value):
+    told = {"p_by": "Eve", "p_reason": "emergency", "p_explanation": "because"} | {part: value}
+    with pytest.raises(psycopg.Error) as refused:
+        eve.execute(
+            "SELECT gate.code_break_request(%(subject)s, %(p_by)s, %(p_reason)s,"
+            " %(p_explanation)s)",
+            told | {"subject": target.treated.pk},
+        )
+    assert refused.value.sqlstate == "IW001"
+
+
+def test_a_subject_without_allocation_costs_no_budget(eve, target):
+    for _ in range(BUDGET + 1):
+        assert code(hostile.request, eve, target.waiting[0]) == "IW001"
+    hostile.request(eve, target.treated)

@@ -1,0 +1,199 @@
+"""Errors, notices and settings: what PostgreSQL says to the blinded login names nothing unblinded."""
+
+import re
+
+import psycopg
+import pytest
+
+from tests.blinding import catalogue, hostile
+from tests.blinding.hostile import Target, a_target
+from tests.roles import Logins
+
+pytestmark = pytest.mark.usefixtures("committed_db")
+
+PARTS = (
+    "message_primary message_detail message_hint context internal_query schema_name table_name"
+    " column_name constraint_name datatype_name"
+).split()
+
+
+@pytest.fixture
+def target() -> Target:
+    return a_target(waiting=3)
+
+
+@pytest.fixture
+def eve(logins: Logins) -> psycopg.Connection:
+    return logins.blinded()
+
+
+@pytest.fixture
+def telling(logins: Logins, target: Target) -> re.Pattern[str]:
+    """Arms, the schema's name, and names of tables, indexes and counters that are only there."""
+    owner = logins.owner()
+    query = "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace"
+    hidden = set(catalogue.column(owner, query, "unblinded"))
+    hidden -= {*catalogue.column(owner, query, "public"), "list"}  # "list" is also a word
+    return re.compile(r"unblinded\.|\b(" + "|".join([*hidden, arms_of(target)]) + r")\b")
+
+
+def arms_of(target: Target) -> str:
+    arms = target.study.definition.arms
+    return "|".join(re.escape(text) for arm in arms for text in (arm.code, arm.label))
+
+
+def said(error: psycopg.Error) -> str:
+    """Everything that an error carries to the client."""
+    return " ".join(getattr(error.diag, part) or "" for part in PARTS) + str(error)
+
+
+def test_wrong_calls_of_the_gates(eve, target, telling):
+    planned = hostile.plan(eve, target.waiting[0])
+    texts = []
+    for call in (
+        "gate.allocate(0)",
+        "gate.allocate(NULL)",
+        "gate.allocate(9223372036854775807)",
+        f"gate.allocate({target.treated.pk})",
+        "gate.assign_kit(0, now()::date, now()::date, now())",
+        "gate.assign_kit(NULL, NULL, NULL, NULL)",
+        f"gate.assign_kit({planned}, now()::date, now()::date, now())",
+        f"gate.assign_kit({planned}, 'infinity', 'infinity', now())",
+        f"gate.assign_kit({planned}, now()::date, '-infinity', now())",
+        "gate.code_break_request(0, 'a', 'b', 'c')",
+        f"gate.code_break_request({target.treated.pk}, repeat('x', 300), 'b', 'c')",
+        "gate.code_break_reveal(0, now())",
+        "gate.code_break_reveal(NULL, NULL)",
+    ):
+        with pytest.raises(psycopg.Error) as refused:
+            eve.execute(f"SELECT {call}")
+        assert refused.value.diag.message_primary == "refused"
+        assert refused.value.sqlstate[:2] == "IW"
+        texts.append(said(refused.value))
+    assert [text for text in texts if telling.search(text)] == []
+
+
+def test_one_refusal_is_like_the_other(eve, target):
+    """Line numbers too: no kit, not planned and not due cannot be told apart."""
+    planned = hostile.plan(eve, target.waiting[0])
+    first = target.treated.dispensations.get(number=0).pk
+    contexts = set()
+    for dispensation in (0, planned, first):
+        with pytest.raises(psycopg.Error) as refused:
+            hostile.assign(eve, dispensation)
+        assert refused.value.sqlstate == "IW003"
+        contexts.add((refused.value.diag.context, refused.value.diag.source_line))
+    assert len(contexts) == 1
+
+
+def test_a_gate_that_fails_inside_says_nothing(eve, target, telling, logins):
+    """Content that is missing, as after a mistake of the unblinded side."""
+    logins.owner().execute("DELETE FROM unblinded.cover_kit")
+    with pytest.raises(psycopg.Error) as refused, eve.transaction():
+        hostile.take_kit(eve, target.waiting[0])
+    assert refused.value.sqlstate == "IW500"
+    assert not telling.search(said(refused.value))
+
+
+@pytest.mark.parametrize(
+    ("limit", "code"), [("lock_timeout", "55P03"), ("statement_timeout", "57014")]
+)
+def test_a_gate_that_waits_too_long_says_nothing(eve, target, telling, logins, limit, code):
+    with eve.transaction(force_rollback=True):
+        hostile.allocate(eve, target.waiting[0])  # holds the stratum
+        other = logins.blinded()
+        other.execute(f"SET {limit} = '200ms'")
+        with pytest.raises(psycopg.Error) as refused:
+            hostile.allocate(other, target.waiting[1])
+    assert refused.value.sqlstate == code
+    assert refused.value.diag.message_primary == "refused"
+    assert not telling.search(said(refused.value))
+
+
+def test_errors_of_every_public_table(eve, target, telling):
+    texts = []
+    for table in catalogue.relations(eve, "public", kinds="r"):
+        columns = catalogue.column(
+            eve,
+            "SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = %s::regclass"
+            " AND attnum > 0 AND NOT attisdropped",
+            table,
+        )
+        tries = [
+            f"INSERT INTO {table} DEFAULT VALUES",
+            f"INSERT INTO {table} SELECT * FROM {table}",
+            f"DELETE FROM {table}",
+            f"SELECT * FROM {table} FOR UPDATE NOWAIT",
+            *(f"UPDATE {table} SET {name} = NULL" for name in columns),
+            *(f"UPDATE {table} SET {name} = '999999999'" for name in columns),
+            *(f"SELECT CAST({name}::text AS int) FROM {table}" for name in columns),
+        ]
+        for attempt in tries:
+            try:
+                with eve.transaction(force_rollback=True):
+                    eve.execute(attempt)
+                    eve.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            except psycopg.Error as error:
+                if "iwrs_studyversion" not in table:  # the definition itself names its arms
+                    texts.append(said(error))
+    assert len(texts) > 300
+    assert {text for text in texts if telling.search(text)} == set()
+
+
+def test_deadlock_and_serialization_failure_name_no_row(eve, target, telling, logins):
+    other = logins.blinded()
+    update = "UPDATE enrolment_centre SET name = name || '.' WHERE id = %s"
+    eve.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    with pytest.raises(psycopg.errors.SerializationFailure) as failed, eve.transaction():
+        eve.execute("SELECT 1 FROM enrolment_centre")
+        other.execute(update, [target.centre.pk])
+        eve.execute(update, [target.centre.pk])
+    assert not telling.search(said(failed.value))
+
+
+HOSTILE_SETTINGS = [
+    "SET client_min_messages = debug5; SET debug_print_plan = on; SET debug_print_parse = on;"
+    " SET debug_print_rewritten = on; SET debug_pretty_print = on",
+    "SET client_min_messages = log; SET plpgsql.print_strict_params = on;"
+    " SET plpgsql.extra_warnings = 'all'",
+    "SET plpgsql.extra_errors = 'too_many_rows'; SET client_min_messages = debug1",
+    "SET enable_indexscan = off; SET enable_seqscan = on; SET plan_cache_mode ="
+    " force_custom_plan; SET client_min_messages = debug5",
+    "SET search_path = pg_temp, nowhere; SELECT setseed(0.5)",
+    "SET trace_sort = on; SET client_min_messages = log; SET work_mem = '64kB'",
+    "SET TimeZone = 'Pacific/Kiritimati'; SET DateStyle = 'German'; SET transform_null_equals = on",
+    "SELECT pg_advisory_lock_shared(1); SET lock_timeout = '1s'; SET jit_above_cost = 0",
+]
+
+
+@pytest.mark.parametrize("settings", HOSTILE_SETTINGS)
+def test_no_setting_makes_a_gate_talk(eve, target, settings):
+    """At commit PostgreSQL may print its own checks of foreign keys, which carry no values."""
+    telling = re.compile(rf"\b({arms_of(target)})\b|cover_kit\b|kit_content\b|stratum_cursor\b")
+    notices: list[str] = []
+    eve.execute(settings)
+    eve.add_notice_handler(
+        lambda told: notices.append(
+            " ".join(getattr(told, part) or "" for part in PARTS)
+        )
+    )
+    with eve.transaction():
+        eve.execute("SELECT gate.allocate(%s)", [target.waiting[0].pk])
+        row = eve.execute(
+            "INSERT INTO public.dispensing_dispensation"
+            " (subject_id, number, due_on, earliest_on, status)"
+            " VALUES (%s, 0, now()::date, now()::date - 1, 'planned') RETURNING id",
+            [target.waiting[0].pk],
+        ).fetchone()
+        hostile.assign(eve, row[0])
+    assert [text for text in notices if telling.search(text)] == []
+
+
+def test_the_log_keeps_no_statement_and_no_detail(eve):
+    for setting, value in {
+        "log_statement": "none",
+        "log_min_error_statement": "panic",
+        "log_error_verbosity": "terse",
+        "log_parameter_max_length_on_error": "0",
+    }.items():
+        assert eve.execute(f"SHOW {setting}").fetchone() == (value,)
