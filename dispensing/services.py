@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 
+from django.db import transaction
 from django.db.models import F
 
 from dispensing.models import Cohort, Dispensation, DrugStop, FirstDose, Kit, SupplyRun
@@ -13,6 +14,7 @@ from iwrs.definition import StudyDefinition
 from iwrs.locks import lock
 from iwrs.models import Study
 from iwrs.problems import Invalid, Problem
+from iwrs.tasks import wake_unblinded
 
 
 def use_until(definition: StudyDefinition, on: date) -> date:
@@ -166,6 +168,7 @@ def takes_blinded_drug(subject: Subject) -> bool:
 def request_supply(study: Study, *, by: Actor) -> SupplyRun:
     """Ask the unblinded worker to look at what centres need. Nothing else is said."""
     with act("request supply run", by=by):
+        transaction.on_commit(wake_unblinded)
         waiting = SupplyRun.objects.filter(study=study, status=SupplyRun.Status.QUEUED).first()
         return waiting or SupplyRun.objects.create(study=study, as_of=clock.now())
 

@@ -1,5 +1,6 @@
 """Room 5: what leaves, to whom. Data cuts and sealed extracts, seen from the blinded side."""
 
+import pgtrigger
 from django.db import models
 from django.db.models import Q
 
@@ -85,6 +86,14 @@ class Extract(models.Model):
         indexes = [
             models.Index(
                 "id", condition=Q(status__in=["queued", "building"]), name="extract_unfinished"
+            )
+        ]
+        triggers = [
+            # The side that asks may not also answer: a row starts as a request.
+            pgtrigger.Protect(
+                name="starts_as_request",
+                operation=pgtrigger.Insert,
+                condition=~pgtrigger.Q(new__status="queued"),
             )
         ]
         ordering = ["-requested_at"]

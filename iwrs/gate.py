@@ -22,7 +22,7 @@ REFUSALS: dict[str, tuple[str, str, str, int]] = {
     "IW002": (
         "no_place",
         "The study cannot randomize this subject now.",
-        "Nothing was changed. Please call the study's help desk; they have been told.",
+        "Nothing was changed. Please call the study's help desk.",
         409,
     ),
     "IW003": (
@@ -46,7 +46,7 @@ REFUSALS: dict[str, tuple[str, str, str, int]] = {
     "IW009": (
         "gate_alarm",
         "Allocation is paused because too many attempts were not completed.",
-        "Nothing was changed. The study's supply team has been told and will release it.",
+        "Nothing was changed. Please call the study's help desk; unblinded staff can release it.",
         503,
     ),
     "IW500": (

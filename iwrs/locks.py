@@ -1,6 +1,7 @@
 """Every row lock an act takes, in the one order in which acts take them.
 
-    centre, subject, dispensation, visit; then, inside the gate: stratum cursor, centre calls, cohort
+    study, centre, subject, dispensation, visit;
+    then, inside the gate: stratum cursor, centre calls, cohort
 
 Lock, then read, then decide: what was read before the lock is stale. All acts that lock two of
 these take them in this order, so that no two acts wait for each other.

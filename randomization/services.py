@@ -3,12 +3,13 @@
 import hashlib
 
 from enrolment.models import Subject
-from iwrs import clock, gate
+from iwrs import clock, gate, outbox
 from iwrs.actors import Actor
 from iwrs.acts import act
 from iwrs.models import Study
 from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Signature
+from randomization import letters
 from randomization.models import CodeBreakRequest, ListCommitment, Randomization
 
 REASONS = {
@@ -17,6 +18,7 @@ REASONS = {
     "pregnancy": "Pregnancy or exposure of another person",
     "other": "Another reason",
 }
+ALARMS = {"code_break_budget"}
 _PRIME = 99_999_989  # the largest prime below 10**8
 
 
@@ -77,9 +79,32 @@ def request_code_break(
         problems["explanation"] = "Say why the treatment must be known."
     if problems:
         raise Invalid(problems)
-    with act("request code break", by=by, why=f"{reason}: {signature.meaning}"):
-        pk = gate.call("code_break_request", subject.pk, by.label, reason, explanation.strip())
-        return CodeBreakRequest.objects.get(pk=pk)
+    try:
+        with act("request code break", by=by, why=f"{reason}: {signature.meaning}"):
+            pk = gate.call("code_break_request", subject.pk, by.label, reason, explanation.strip())
+            request = CodeBreakRequest.objects.get(pk=pk)
+            outbox.queue(
+                subject.study, letters.REQUESTED, key=f"code-break-{pk}", refs={"request": pk}
+            )
+            return request
+    except Problem as problem:
+        if problem.code in ALARMS:
+            alarm(subject.study, problem, by=by)
+        raise
+
+
+def alarm(study: Study, problem: Problem, *, by: Actor) -> None:
+    """Tell the study managers of a refusal that should not happen, once an hour. An act of its
+    own: the refused act left nothing behind.
+    """
+    hour = clock.now().strftime("%Y-%m-%dT%H")
+    with act("raise alarm", by=by, why=problem.title):
+        outbox.queue(
+            study,
+            letters.ALARM,
+            key=f"{problem.code}-{study.pk}-{hour}",
+            refs={"problem": problem.code},
+        )
 
 
 def reveal_code(request: CodeBreakRequest, *, by: Actor) -> str:

@@ -43,9 +43,15 @@ def import_kits(
     rows and history tell a content. Each gets its rank in its lot and arm, by a second shuffle and
     for good: kits of equal rank and lot are one place (see `plan`). Ranks go on after those of
     earlier files, because a place of kits of two deliveries would tell the arms.
-    `seed` (32 bytes) repeats both shuffles; give it in validation runs only.
+    `seed` (32 bytes) repeats both shuffles, in studies marked as simulated only.
     Raises `Invalid` with one text a fault, named by row and column.
     """
+    if seed is not None and not study.simulated:
+        raise Problem(
+            code="seed_given",
+            title="The kits of a study with real subjects are shuffled by a secret of their own.",
+            action="Import the file without giving a seed.",
+        )
     arms = study.definition.arm_codes
     moment = clock.study_now(study.replay_now)
     faults = Faults()

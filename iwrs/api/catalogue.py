@@ -190,7 +190,7 @@ CATALOGUE: dict[str, Meaning] = {
     "gate_alarm": Meaning(
         503,
         "Allocation is paused because too many attempts were not completed.",
-        "Nothing was changed. The study's supply team has been told and will release it.",
+        "Nothing was changed. Please call the study's help desk; unblinded staff can release it.",
     ),
     "gate_failed": Meaning(
         503,

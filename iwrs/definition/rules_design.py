@@ -31,6 +31,16 @@ def _blocks_fit_ratio(document: Document) -> Iterator[Finding]:
             yield Finding(("randomization", "block_sizes", i), size, message)
 
 
+def _arm_codes_equally_long(document: Document) -> Iterator[Finding]:
+    """PostgreSQL tells every caller how many bytes a statement wrote (EXPLAIN with WAL)."""
+    codes = [row.get("code") for _, row in rows(document, "arms")]
+    if not all(isinstance(code, str) and 1 <= len(code) <= 8 for code in codes):
+        return
+    if len({len(code) for code in codes}) > 1:
+        message = "the codes of all arms must have the same number of characters"
+        yield Finding(("arms",), Words(", ".join(codes)), message)
+
+
 def _list_long_enough(document: Document) -> Iterator[Finding]:
     length = number(document, "randomization", "list_length")
     subjects = number(document, "study", "max_subjects")
@@ -145,6 +155,7 @@ def _looks(document: Document) -> Iterator[Finding]:
 DESIGN_RULES = (
     _subjects,
     _blocks_fit_ratio,
+    _arm_codes_equally_long,
     _list_long_enough,
     _stratum_keys_short,
     _baseline_items,

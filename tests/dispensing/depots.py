@@ -23,9 +23,17 @@ def fill_depot(study: Study, *, kits: int, expiries: list[date], prefix: str = "
     """Import a delivery; returns the file."""
     made = lots(*expiries, prefix=prefix)
     text = vendor_csv(study.definition, kits=kits, seed=prefix, lots=made)
+    import_repeatably(study, text)
+    return text
+
+
+def import_repeatably(study: Study, text: str) -> None:
+    """Import with a fixed seed, which only a simulated study accepts."""
+    if not study.simulated:
+        Study.objects.filter(pk=study.pk).update(simulated=True)
+        study.simulated = True
     with as_unblinded():
         import_kits(study, text, file_name="kits.csv", by=TESTER, seed=IMPORT_SEED)
-    return text
 
 
 def contents(study: Study) -> dict[str, tuple[str, int]]:

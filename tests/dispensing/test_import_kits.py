@@ -14,8 +14,8 @@ from dispensing.unblinded.numbers import draw_numbers, stream, vendor_csv
 from dispensing.unblinded.services import import_kits
 from iwrs import clock
 from iwrs.models import Study
-from iwrs.problems import Invalid
-from tests.dispensing.depots import IMPORT_SEED, contents, fill_depot, lots
+from iwrs.problems import Invalid, Problem
+from tests.dispensing.depots import IMPORT_SEED, contents, fill_depot, import_repeatably, lots
 from tests.factories import TESTER, a_study, at
 from tests.roles import as_unblinded
 
@@ -194,8 +194,7 @@ def fill_depot_sorted(study: Study, *, kits: int) -> str:
     made = vendor_csv(study.definition, kits=kits, seed="s", lots=lots(date(2031, 6, 30)))
     header, *lines = made.splitlines()
     text = "\n".join([header, *sorted(lines, key=lambda line: line.split(",")[1])])
-    with as_unblinded():
-        import_kits(study, text, file_name="sorted.csv", by=TESTER, seed=IMPORT_SEED)
+    import_repeatably(study, text)
     return text
 
 
@@ -239,8 +238,7 @@ def test_public_rows_do_not_depend_on_contents(study: Study):
     assert swapped != text
     for file in (text, swapped):
         each = a_study(with_list=False)
-        with as_unblinded():
-            import_kits(each, file, file_name="k.csv", by=TESTER, seed=IMPORT_SEED)
+        import_repeatably(each, file)
         seen.append(
             list(
                 Kit.objects.filter(study=each)
@@ -249,6 +247,11 @@ def test_public_rows_do_not_depend_on_contents(study: Study):
             )
         )
     assert seen[0] == seen[1]
+
+
+def test_only_a_simulated_study_takes_a_seed(study: Study):
+    with as_unblinded(), pytest.raises(Problem, match="without giving a seed"):
+        import_kits(study, rows(*good()), file_name="k.csv", by=TESTER, seed=IMPORT_SEED)
 
 
 def test_fifteen_thousand_kits_take_seconds(study: Study):

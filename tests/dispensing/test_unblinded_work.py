@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import date, timedelta
 from io import StringIO
 from pathlib import Path
@@ -136,10 +137,8 @@ def at_once(study: Study) -> list[object]:
 
     def slowly(*arguments):
         result = real(*arguments)
-        try:
+        with suppress(threading.BrokenBarrierError):  # the lock kept the other one waiting
             both_read.wait()
-        except threading.BrokenBarrierError:
-            pass  # the lock kept the other one waiting
         return result
 
     def one_run() -> None:

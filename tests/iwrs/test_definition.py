@@ -256,6 +256,7 @@ REFUSALS: list[tuple[list[tuple[tuple[str | int, ...], Any]], str, str, str]] = 
     ([(("arms", 1, "code"), "EVE")], "arms[1].code", '"EVE"', "arms[0].code already has it"),
     ([(("arms", 0, "code"), "eve")], "arms[0].code", '"eve"', "capital letters"),
     ([(("arms", 0, "code"), "EVEROLIMU")], "arms[0].code", '"EVEROLIMU"', "1 to 8"),
+    ([(("arms", 0, "code"), "EVER")], "arms", "EVER, PBO", "same number of characters"),
     ([(("arms", 0, "code"), "EVE\n")], "arms[0].code", '"EVE\\n"', "capital letters"),
     ([(("arms", 0, "code"), "ЕVE")], "arms[0].code", '"ЕVE"', "capital letters"),  # Cyrillic E
     ([(("arms", 1, "label"), "everolimus  +  EXEMESTANE")], "arms[1].label", '"', "arms[0].label"),

@@ -68,7 +68,7 @@ class Story:
 
     def manage(self, side: str, *arguments: str, extra: dict[str, str] | None = None) -> str:
         """Run one management command as `side`; return what it printed."""
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
             env=self.environment(side) | (extra or {}),

@@ -7,7 +7,6 @@ from dispensing.models import SupplyRun
 from dispensing.services import request_supply
 from iwrs.actors import SYSTEM
 from iwrs.models import Study
-from iwrs.tasks import wake_unblinded
 
 SECONDS_TO_WAIT = 60
 POLL_SECONDS = 0.005
@@ -20,7 +19,6 @@ class NoSupply(RuntimeError):
 def ask_and_wait(study: Study, moment: datetime) -> None:
     """Queue a supply run as of `moment` and return when the unblinded side has done it."""
     run = request_supply(study, by=SYSTEM)
-    wake_unblinded()
     deadline = time.monotonic() + SECONDS_TO_WAIT
     while time.monotonic() < deadline:
         status = SupplyRun.objects.values_list("status", flat=True).get(pk=run.pk)

@@ -4,10 +4,10 @@ import argparse
 from datetime import UTC, date, datetime
 from typing import Any
 
-from dispensing.unblinded.numbers import plan_lots, vendor_csv
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from dispensing.unblinded.numbers import plan_lots, vendor_csv
 from dispensing.unblinded.services import import_kits
 from dsmb.unblinded.services import register_recipient_key
 from iwrs import clock

@@ -1,0 +1,44 @@
+"""The letters of room 2. They say that a code was asked for, never what it is."""
+
+from django.conf import settings
+from django.template.loader import render_to_string
+
+from iwrs import gate
+from iwrs.accounts.models import Role
+from iwrs.models import OutboxMessage
+from iwrs.outbox import Letter, addresses, writes
+from randomization.models import CodeBreakRequest
+
+REQUESTED = "code-break-requested"
+ALARM = "gate-refusal"
+
+
+@writes(REQUESTED)
+def code_break_requested(message: OutboxMessage) -> Letter:
+    """Somebody asked to see one subject's treatment (ICH E6(R3) 4.1.4)."""
+    request = CodeBreakRequest.objects.select_related("subject__centre", "study").get(
+        pk=message.refs["request"]
+    )
+    study = request.study
+    body = render_to_string(
+        "randomization/mail/code_break_requested.txt",
+        {"request": request, "study": study, "portal": settings.PORTAL_URL},
+    )
+    heading = f"[{study.code}] Code break requested: subject {request.subject.number}"
+    to = {*addresses(study, Role.STUDY_MANAGER), *addresses(study, Role.SAFETY_PHYSICIAN)}
+    return Letter(to=tuple(sorted(to)), subject=heading, body=body)
+
+
+@writes(ALARM)
+def gate_refusal(message: OutboxMessage) -> Letter:
+    """A gate refused because of too many calls: somebody should look."""
+    refusals = {code: title for code, title, _, _ in gate.REFUSALS.values()}
+    title = refusals[message.refs["problem"]]
+    study = message.study
+    body = render_to_string(
+        "randomization/mail/gate_refusal.txt",
+        {"title": title, "study": study, "portal": settings.PORTAL_URL},
+    )
+    return Letter(
+        to=addresses(study, Role.STUDY_MANAGER), subject=f"[{study.code}] {title}", body=body
+    )
