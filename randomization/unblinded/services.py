@@ -107,11 +107,9 @@ def abandoned(kind: str, pk: int, completed: int) -> int:
     """Calls of a gate that never became an act: attempts minus completed acts."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT last_value, is_called FROM unblinded."
-            + connection.ops.quote_name(f"calls_{kind}_{int(pk)}")
+            "SELECT pg_sequence_last_value(%s::regclass)", [f"unblinded.calls_{kind}_{pk}"]
         )
-        last_value, is_called = cursor.fetchone()
-    return (last_value if is_called else 0) - completed
+        return (cursor.fetchone()[0] or 0) - completed
 
 
 def open_calls(kind: str, pk: int) -> None:
