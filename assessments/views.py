@@ -31,7 +31,7 @@ class VisitAct(SubjectAct):
     visit: Visit
 
     def find(self, **kwargs: Any) -> None:
-        within = Visit.objects.filter(subject__in=subjects_for(self.request.user))
+        within = Visit.objects.filter(subject__in=subjects_for(self.person))
         self.visit = get_object_or_404(
             within.select_related("subject__centre__study", "subject__study"), pk=kwargs["pk"]
         )

@@ -25,7 +25,7 @@ class DispensationAct(SubjectAct):
     dispensation: Dispensation
 
     def find(self, **kwargs: Any) -> None:
-        within = Dispensation.objects.filter(subject__in=subjects_for(self.request.user))
+        within = Dispensation.objects.filter(subject__in=subjects_for(self.person))
         self.dispensation = get_object_or_404(
             within.select_related("subject__centre__study", "subject__study", "kit__lot"),
             pk=kwargs["pk"],

@@ -28,22 +28,22 @@ class Analysis(Page):
     study: Study
 
     def find(self, **kwargs: Any) -> None:
-        self.study = get_object_or_404(studies_for(self.request.user), code=kwargs["code"])
-        self.by = require(self.request.user, Act.SEE_EVENT_COUNT, self.study)
+        self.study = get_object_or_404(studies_for(self.person), code=kwargs["code"])
+        self.by = require(self.person, Act.SEE_EVENT_COUNT, self.study)
 
     def get(self, request: HttpRequest, code: str) -> HttpResponse:
         labels = {each.key: each.label for each in self.study.definition.recipients}
-        extracts = list(services.extracts_of(self.study)[:EXTRACTS_SHOWN])
-        for each in extracts:
-            each.recipient_label = labels.get(each.recipient, each.recipient)
         context = {
             "study": self.study,
             "count": services.count_events(self.study),
             "looks": services.planned_looks(self.study),
             "cuts": self.study.data_cuts.all(),
-            "extracts": extracts,
-            "may_cut": allowed(request.user, Act.CUT_DATA, self.study),
-            "may_extract": allowed(request.user, Act.REQUEST_EXTRACT, self.study),
+            "extracts": [
+                (each, labels.get(each.recipient, each.recipient))
+                for each in services.extracts_of(self.study)[:EXTRACTS_SHOWN]
+            ],
+            "may_cut": allowed(self.person, Act.CUT_DATA, self.study),
+            "may_extract": allowed(self.person, Act.REQUEST_EXTRACT, self.study),
         }
         return render(request, "dsmb/analysis.html", context)
 
@@ -98,11 +98,11 @@ class DownloadExtract(Page):
     extract: Extract
 
     def find(self, **kwargs: Any) -> None:
-        within = Extract.objects.filter(study__in=studies_for(self.request.user))
+        within = Extract.objects.filter(study__in=studies_for(self.person))
         self.extract = get_object_or_404(
             within.select_related("study").defer("sealed"), pk=kwargs["pk"]
         )
-        self.by = require(self.request.user, Act.REQUEST_EXTRACT, self.extract.study)
+        self.by = require(self.person, Act.REQUEST_EXTRACT, self.extract.study)
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
         extract = services.release_extract(self.extract, by=self.by)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import Http404
@@ -18,6 +19,8 @@ from iwrs.accounts.models import StudyRole, User
 from iwrs.actors import Actor
 from iwrs.models import Study
 from iwrs.permissions import Act, may
+
+Person = User | AnonymousUser  # whoever a request comes from
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,12 @@ class Held:
     centre_id: int | None = None
 
 
-def held_roles(user: User) -> list[Held]:
+def held_roles(user: Person) -> list[Held]:
     """The person's roles in force today, read once per request.
 
     The real calendar counts, also while a trial is replayed: a role that was taken away is gone.
     """
-    if not user.is_authenticated or not user.is_active:
+    if isinstance(user, AnonymousUser) or not user.is_active:
         return []
     known: list[Held] | None = getattr(user, "_held_roles", None)
     if known is None:
@@ -54,7 +57,7 @@ def _roles_on(user: User, day: date) -> list[Held]:
     return held + [Held(each.role, each.centre.study.code, each.centre_id) for each in at_centres]
 
 
-def studies_for(user: User, act: Act | None = None) -> "QuerySet[Study]":
+def studies_for(user: Person, act: Act | None = None) -> "QuerySet[Study]":
     """Studies in which the person holds a role: any, or a study-wide one with this act."""
     held = held_roles(user)
     if act is not None:
@@ -62,16 +65,16 @@ def studies_for(user: User, act: Act | None = None) -> "QuerySet[Study]":
     return Study.objects.filter(code__in={each.study_code for each in held}).order_by("code")
 
 
-def studies_of(user: User) -> list[Study]:
+def studies_of(user: Person) -> list[Study]:
     """The studies in which the person holds any role, read once per request."""
     known: list[Study] | None = getattr(user, "_studies", None)
     if known is None:
         known = list(studies_for(user)) if held_roles(user) else []
-        user._studies = known  # type: ignore[attr-defined]
+        user._studies = known  # type: ignore[union-attr]
     return known
 
 
-def centres_for(user: User, act: Act = Act.SEE_CENTRES) -> "QuerySet[Centre]":
+def centres_for(user: Person, act: Act = Act.SEE_CENTRES) -> "QuerySet[Centre]":
     """Centres at which the person may do the act."""
     held = [each for each in held_roles(user) if may(each.role, act)]
     return Centre.objects.filter(
@@ -80,7 +83,7 @@ def centres_for(user: User, act: Act = Act.SEE_CENTRES) -> "QuerySet[Centre]":
     ).select_related("study")
 
 
-def subjects_for(user: User, act: Act = Act.SEE_SUBJECTS) -> "QuerySet[Subject]":
+def subjects_for(user: Person, act: Act = Act.SEE_SUBJECTS) -> "QuerySet[Subject]":
     """Subjects for whom the person may do the act, with their centre and study."""
     held = [each for each in held_roles(user) if may(each.role, act)]
     return Subject.objects.filter(
@@ -89,12 +92,12 @@ def subjects_for(user: User, act: Act = Act.SEE_SUBJECTS) -> "QuerySet[Subject]"
     ).select_related("centre__study", "study")
 
 
-def allowed(user: User, act: Act, place: Centre | Study) -> bool:
+def allowed(user: Person, act: Act, place: Centre | Study) -> bool:
     """True when the person may do the act at this centre or in this whole study."""
     return _role_for(user, act, place) is not None
 
 
-def require(user: User, act: Act, place: Centre | Study) -> Actor:
+def require(user: Person, act: Act, place: Centre | Study) -> Actor:
     """Return the person as actor, with the role that allows the act.
 
     Raises `Http404` for a stranger to the place, `PermissionDenied` for one whose roles there
@@ -108,7 +111,7 @@ def require(user: User, act: Act, place: Centre | Study) -> Actor:
     raise PermissionDenied(f"Your role does not include this: {act}.")
 
 
-def _role_for(user: User, act: Act, place: Centre | Study) -> str | None:
+def _role_for(user: Person, act: Act, place: Centre | Study) -> str | None:
     held = (each for each in held_roles(user) if _counts_at(each, place) and may(each.role, act))
     return next((each.role for each in held), None)
 

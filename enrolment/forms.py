@@ -28,7 +28,7 @@ class ScreeningForm(PortalForm):
     Nothing is required here: the service says everything that is missing at once.
     """
 
-    sections = (
+    sections: tuple[tuple[str, str, str], ...] = (
         ("Consent", "", "consent_on"),
         (
             "Stratification",

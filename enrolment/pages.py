@@ -11,6 +11,7 @@ from django.views import View
 
 from enrolment.access import centres_for, require, studies_for, subjects_for
 from enrolment.models import Centre, Subject
+from iwrs.accounts.models import User
 from iwrs.accounts.services import sign_counted
 from iwrs.actors import Actor
 from iwrs.forms import PortalForm
@@ -24,10 +25,12 @@ class Page(LoginRequiredMixin, View):
     """A page for signed-in people. `find` looks up what the address names, or raises 404."""
 
     by: Actor
+    person: User
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if not request.user.is_authenticated:
+        if not isinstance(request.user, User):
             return self.handle_no_permission()
+        self.person = request.user
         self.find(**kwargs)
         return super().dispatch(request, *args, **kwargs)
 
@@ -90,7 +93,7 @@ class ActPage(Page):
 
     def sign(self, form: PortalForm, meaning: str) -> Signature:
         """Take the signature of the signed-in person from the form's password."""
-        return sign_counted(self.request.user, form.cleaned_data["password"], meaning=meaning)
+        return sign_counted(self.person, form.cleaned_data["password"], meaning=meaning)
 
 
 class CentreAct(ActPage):
@@ -99,8 +102,8 @@ class CentreAct(ActPage):
     centre: Centre
 
     def find(self, **kwargs: Any) -> None:
-        self.centre = get_object_or_404(centres_for(self.request.user), pk=kwargs["pk"])
-        self.by = require(self.request.user, self.act, self.centre)
+        self.centre = get_object_or_404(centres_for(self.person), pk=kwargs["pk"])
+        self.by = require(self.person, self.act, self.centre)
 
     def context(self) -> dict[str, Any]:
         return {"centre": self.centre}
@@ -115,12 +118,12 @@ class SubjectAct(ActPage):
     subject: Subject
 
     def find(self, **kwargs: Any) -> None:
-        self.found(get_object_or_404(subjects_for(self.request.user), pk=kwargs["pk"]))
+        self.found(get_object_or_404(subjects_for(self.person), pk=kwargs["pk"]))
 
     def found(self, subject: Subject) -> None:
         """Take a subject that is in scope, and check the act."""
         self.subject = subject
-        self.by = require(self.request.user, self.act, subject.centre)
+        self.by = require(self.person, self.act, subject.centre)
 
     def context(self) -> dict[str, Any]:
         return {"subject": self.subject}
@@ -135,8 +138,8 @@ class StudyAct(ActPage):
     study: Study
 
     def find(self, **kwargs: Any) -> None:
-        self.study = get_object_or_404(studies_for(self.request.user), code=kwargs["code"])
-        self.by = require(self.request.user, self.act, self.study)
+        self.study = get_object_or_404(studies_for(self.person), code=kwargs["code"])
+        self.by = require(self.person, self.act, self.study)
 
     def context(self) -> dict[str, Any]:
         return {"study": self.study}

@@ -38,7 +38,7 @@ class CentreList(Page):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         asked = request.GET.get("q", "").strip()
-        centres = centres_for(request.user).order_by("study__code", "number")
+        centres = centres_for(self.person).order_by("study__code", "number")
         if asked:
             centres = centres.filter(
                 Q(number__startswith=asked)
@@ -62,12 +62,12 @@ class CentrePage(Page):
     """One centre: its state, its numbers, and what may be done there."""
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
-        centre = get_object_or_404(_counted(centres_for(request.user)), pk=pk)
+        centre = get_object_or_404(_counted(centres_for(self.person)), pk=pk)
         active = centre.status == Centre.Status.ACTIVE
-        manages = allowed(request.user, Act.MANAGE_CENTRES, centre)
+        manages = allowed(self.person, Act.MANAGE_CENTRES, centre)
         context = {
             "centre": centre,
-            "may_screen": active and allowed(request.user, Act.SCREEN, centre),
+            "may_screen": active and allowed(self.person, Act.SCREEN, centre),
             "may_activate": manages and not active and centre.status != Centre.Status.CLOSED,
             "may_suspend": manages and active,
         }
@@ -114,7 +114,7 @@ class ScreenSubject(CentreAct):
         return NewSubjectForm(self.centre.study.definition, typed)
 
     def perform(self, form: NewSubjectForm) -> HttpResponse:  # type: ignore[override]
-        client, key = f"person {self.request.user.pk}", str(form.cleaned_data["once"])
+        client, key = f"person {self.person.pk}", str(form.cleaned_data["once"])
         first = IdempotencyRecord.objects.filter(client=client, key=key).first()
         if first is None:
             try:
@@ -204,7 +204,7 @@ class ApproveDeviation(SubjectAct):
     deviation: Deviation
 
     def find(self, **kwargs: Any) -> None:
-        within = Deviation.objects.filter(subject__in=subjects_for(self.request.user))
+        within = Deviation.objects.filter(subject__in=subjects_for(self.person))
         self.deviation = get_object_or_404(
             within.select_related("subject__centre__study", "subject__study"), pk=kwargs["pk"]
         )

@@ -71,7 +71,7 @@ def failed(request: HttpRequest) -> HttpResponse:
         status=500,
     )
     # No request: context processors read the database, which may be what failed.
-    return render(None, "problem.html", {"problem": problem}, status=500)  # type: ignore[arg-type]
+    return render(None, "problem.html", {"problem": problem}, status=500)
 
 
 def csrf_refused(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -10,7 +10,7 @@ from iwrs.outbox import Letter, addresses, writes
 from randomization.models import CodeBreakRequest
 
 REQUESTED = "code-break-requested"
-ALARM = "gate-refusal"
+BUDGET = "code-break-budget"
 
 
 @writes(REQUESTED)
@@ -29,11 +29,10 @@ def code_break_requested(message: OutboxMessage) -> Letter:
     return Letter(to=tuple(sorted(to)), subject=heading, body=body)
 
 
-@writes(ALARM)
-def gate_refusal(message: OutboxMessage) -> Letter:
-    """A gate refused because of too many calls: somebody should look."""
-    refusals = {code: title for code, title, _, _ in gate.REFUSALS.values()}
-    title = refusals[message.refs["problem"]]
+@writes(BUDGET)
+def budget_used_up(message: OutboxMessage) -> Letter:
+    """More codes were asked for than the study allows in an hour: somebody should look."""
+    title = gate.REFUSALS["IW004"][1]
     study = message.study
     body = render_to_string(
         "randomization/mail/gate_refusal.txt",

@@ -18,7 +18,6 @@ REASONS = {
     "pregnancy": "Pregnancy or exposure of another person",
     "other": "Another reason",
 }
-ALARMS = {"code_break_budget"}
 _PRIME = 99_999_989  # the largest prime below 10**8
 
 
@@ -88,23 +87,18 @@ def request_code_break(
             )
             return request
     except Problem as problem:
-        if problem.code in ALARMS:
-            alarm(subject.study, problem, by=by)
+        if problem.code == "code_break_budget":
+            _alarm_budget(subject.study, by=by)
         raise
 
 
-def alarm(study: Study, problem: Problem, *, by: Actor) -> None:
-    """Tell the study managers of a refusal that should not happen, once an hour. An act of its
-    own: the refused act left nothing behind.
+def _alarm_budget(study: Study, *, by: Actor) -> None:
+    """Tell the study managers, once an hour, that more codes were asked for than are allowed. An
+    act of its own: the refused act left nothing behind.
     """
     hour = clock.now().strftime("%Y-%m-%dT%H")
-    with act("raise alarm", by=by, why=problem.title):
-        outbox.queue(
-            study,
-            letters.ALARM,
-            key=f"{problem.code}-{study.pk}-{hour}",
-            refs={"problem": problem.code},
-        )
+    with act("raise alarm", by=by):
+        outbox.queue(study, letters.BUDGET, key=f"code-break-budget-{study.pk}-{hour}", refs={})
 
 
 def reveal_code(request: CodeBreakRequest, *, by: Actor) -> str:

@@ -56,13 +56,13 @@ class ShowCode(Page):
 
     def find(self, **kwargs: Any) -> None:
         within = CodeBreakRequest.objects.filter(
-            subject__in=subjects_for(self.request.user, Act.BREAK_CODE),
-            requested_by=str(self.request.user),
+            subject__in=subjects_for(self.person, Act.BREAK_CODE),
+            requested_by=str(self.person),
         )
         self.asked = get_object_or_404(
             within.select_related("subject__centre__study", "subject__study"), pk=kwargs["pk"]
         )
-        self.by = require(self.request.user, Act.BREAK_CODE, self.asked.subject.centre)
+        self.by = require(self.person, Act.BREAK_CODE, self.asked.subject.centre)
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         if self.asked.revealed_at:

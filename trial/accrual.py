@@ -71,7 +71,7 @@ def chart(months: Sequence[Month], planned: int) -> Chart:
     def y(n: float) -> float:
         return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * n / top, 1)
 
-    points = [(LEFT, y(0))]
+    points: list[tuple[float, float]] = [(LEFT, y(0))]
     points += [(round(LEFT + across * i, 1), y(m.total)) for i, m in enumerate(months, start=1)]
     every = max(1, -(-len(months) // 4))
     return Chart(

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.urls import reverse
 
-from enrolment.access import held_roles, studies_of
+from enrolment.access import Person, held_roles, studies_of
 from iwrs import clock
-from iwrs.accounts.models import Role, User
+from iwrs.accounts.models import Role
 from iwrs.models import Study
 from iwrs.permissions import Act, may
 
@@ -25,15 +26,14 @@ class Place:
 
 def site(request: HttpRequest) -> dict[str, Any]:
     """The variable `site` of every template. Works for nobody signed in, and for both sides."""
-    user = getattr(request, "user", None)
-    signed_in = user is not None and user.is_authenticated
-    studies = studies_of(user) if signed_in else []
+    user: Person = getattr(request, "user", None) or AnonymousUser()
+    studies = studies_of(user)
     simulated = [each for each in studies if each.simulated]
     return {
         "site": {
             "side": settings.SIDE,
             "studies": studies,
-            "simulated": bool(simulated) if signed_in else _any_simulated(),
+            "simulated": bool(simulated) if user.is_authenticated else _any_simulated(),
             "replayed": any(each.replay_now for each in studies),
             "now": clock.now(),
             "roles": _role_names(user) if studies else [],
@@ -47,11 +47,11 @@ def _any_simulated() -> bool:
     return Study.objects.filter(simulated=True).exists()
 
 
-def _role_names(user: User) -> list[str]:
+def _role_names(user: Person) -> list[str]:
     return sorted({Role(each.role).label for each in held_roles(user)})
 
 
-def _nav(request: HttpRequest, user: User) -> list[Place]:
+def _nav(request: HttpRequest, user: Person) -> list[Place]:
     held = held_roles(user)
     places = [("Home", reverse("home"))]
     if any(may(each.role, Act.SEE_SUBJECTS) for each in held):

@@ -24,30 +24,40 @@ from trial.timeline import timeline
 from trial.worklist import overdue_visits, work_of
 
 SUBJECTS_A_PAGE = 25
+WITH_THE_SUBJECT: list[str] = [
+    "dispensations__kit__lot",
+    "visits__reads",
+    "reads",
+    "events",
+    "contacts",
+    "drug_stops",
+    "deviations",
+    "eligibility",
+]
 
 
 class Home(Page):
     """What waits for this person: at their centres, and in their studies."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        at_centres = [each.centre_id for each in held_roles(request.user) if each.centre_id]
-        centres = centres_for(request.user, Act.SEE_SUBJECTS).filter(pk__in=at_centres)
-        to_screen = {each.pk for each in centres_for(request.user, Act.SCREEN)}
+        at_centres = [each.centre_id for each in held_roles(self.person) if each.centre_id]
+        centres = centres_for(self.person, Act.SEE_SUBJECTS).filter(pk__in=at_centres)
+        to_screen = {each.pk for each in centres_for(self.person, Act.SCREEN)}
         waiting = Deviation.objects.filter(
-            subject__in=subjects_for(request.user, Act.APPROVE_DEVIATION),
+            subject__in=subjects_for(self.person, Act.APPROVE_DEVIATION),
             subject__status=Subject.Status.SCREENING,
             approved_at__isnull=True,
         )
         context = {
             "work": work_of(list(centres)),
             "to_screen": to_screen,
-            "studies": [self._study(study) for study in studies_for(request.user, Act.SEE_ACCRUAL)],
+            "studies": [self._study(study) for study in studies_for(self.person, Act.SEE_ACCRUAL)],
             "deviations": waiting.select_related("subject__centre").order_by("requested_at")[:20],
         }
         return render(request, "trial/home.html", context)
 
     def _study(self, study: Any) -> dict[str, Any]:
-        centres = centres_for(self.request.user).filter(study=study)
+        centres = centres_for(self.person).filter(study=study)
         return {
             "study": study,
             "planned": study.definition.study.planned_subjects,
@@ -55,7 +65,7 @@ class Home(Page):
             "screening": study.subjects.filter(status__in=["screening", "eligible"]).count(),
             "active": centres.filter(status="active").count(),
             "centres": centres.count(),
-            "overdue": overdue_visits(centres.values("pk")),
+            "overdue": overdue_visits(centres),
         }
 
 
@@ -64,7 +74,7 @@ class SubjectList(Page):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         form = SubjectFilter(request.GET)
-        subjects = _narrowed(subjects_for(request.user), form)
+        subjects = _narrowed(subjects_for(self.person), form)
         page = Paginator(subjects, SUBJECTS_A_PAGE).get_page(request.GET.get("page"))
         template = "trial/subjects.html"
         if request.htmx:  # type: ignore[attr-defined]
@@ -89,14 +99,11 @@ class SubjectPage(Page):
     """One subject: state, what can be done next, and everything recorded."""
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
-        found = subjects_for(request.user).select_related("randomization", "first_dose")
-        found = found.prefetch_related(
-            *("dispensations__kit__lot", "visits__reads", "reads", "events", "contacts"),
-            *("drug_stops", "deviations", "eligibility"),
-        )
+        found = subjects_for(self.person).select_related("randomization", "first_dose")
+        found = found.prefetch_related(*WITH_THE_SUBJECT)
         subject = get_object_or_404(found, pk=pk)
         definition = subject.study.definition
-        may = {act for act in Act if allowed(request.user, act, subject.centre)}
+        may = {act for act in Act if allowed(self.person, act, subject.centre)}
         steps = next_steps(subject, definition, may, clock.today(subject.centre.time_zone))
         context = {
             "subject": subject,
@@ -176,7 +183,7 @@ class Randomized(Page):
     """The confirmation: number, kit, expiry, first visit. Open again at any time."""
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
-        subject = get_object_or_404(subjects_for(request.user), pk=pk)
+        subject = get_object_or_404(subjects_for(self.person), pk=pk)
         if subject.status != Subject.Status.RANDOMIZED:
             return redirect("subject", pk=subject.pk)
         first = subject.dispensations.filter(number=0).first()
@@ -186,7 +193,7 @@ class Randomized(Page):
             "dispensation": first,
             "to_hand_over": first is not None
             and first.status == first.Status.ASSIGNED
-            and allowed(request.user, Act.DISPENSE, subject.centre),
+            and allowed(self.person, Act.DISPENSE, subject.centre),
             "visit": subject.visits.order_by("number").first(),
             "again": "again" in request.GET,
         }

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
+from django.db.models import QuerySet
+
 from assessments.models import Visit
 from assessments.services import OPEN
 from dispensing.models import Dispensation
@@ -46,7 +48,7 @@ def work_of(centres: Sequence[Centre]) -> list[CentreWork]:
     return list(work.values())
 
 
-def overdue_visits(centres: Sequence[Centre]) -> int:
+def overdue_visits(centres: "QuerySet[Centre]") -> int:
     """How many visits are past their window, over many centres (by the date in UTC)."""
     return Visit.objects.filter(
         subject__centre__in=centres, status__in=OPEN, window_to__lt=clock.today()

@@ -162,6 +162,6 @@ def _ranks(study: Study, rows: list[KitRow], lots: Mapping[str, Lot]) -> dict[st
     last: dict[tuple[str, str], int] = {}
     ranks = {}
     for kit in rows:
-        rank = last.get((kit.lot, kit.arm), highest.get(kit.lot, 0)) + 1
+        rank = last.get((kit.lot, kit.arm), highest.get(kit.lot) or 0) + 1
         last[kit.lot, kit.arm] = ranks[kit.number] = rank
     return ranks

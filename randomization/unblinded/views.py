@@ -102,7 +102,7 @@ def contents(made: RandomizationList) -> list[dict[str, Any]]:
         {
             "stratum": key,
             "blocks": blocks[key],
-            "places": [places.get((key, arm), 0) for arm in arms],
+            "places": [(arm, places.get((key, arm), 0)) for arm in arms],
             "total": sum(places.get((key, arm), 0) for arm in arms),
         }
         for key in sorted(blocks)

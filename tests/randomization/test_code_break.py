@@ -76,7 +76,7 @@ def test_beyond_the_budget_it_refuses_and_raises_an_alarm(subject):
             ask(subject)
         assert refused.value.code == "code_break_budget"
     assert CodeBreakRequest.objects.count() == 3
-    assert OutboxMessage.objects.filter(topic="gate-refusal").count() == 1
+    assert OutboxMessage.objects.filter(topic="code-break-budget").count() == 1
 
 
 def test_a_subject_who_is_not_randomized_has_no_code(subject):

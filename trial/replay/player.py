@@ -143,7 +143,9 @@ class Player:
         dispensing.record_first_dose(subject, by=self._by(subject), on=step.day)
 
     def _visit_row(self, step: Step) -> Visit:
-        return Visit.objects.get(subject=self.subjects[step.who], number=step.details["number"])
+        return Visit.objects.get(
+            subject=self.subjects[step.who], number=int(str(step.details["number"]))
+        )
 
     def _miss(self, step: Step) -> None:
         by = self._by(self.subjects[step.who])

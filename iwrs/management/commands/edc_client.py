@@ -46,7 +46,7 @@ class Command(BaseCommand):
         self.stderr.write("The secret is stored as a hash and cannot be shown again.")
 
     def list(self, options: dict[str, Any]) -> None:
-        for client in _study(options["study"]).edc_clients.order_by("pk"):
+        for client in EdcClient.objects.filter(study=_study(options["study"])).order_by("pk"):
             self.stdout.write(f"{client.client_id}  {client.name}  {client.allowed_scopes}")
 
     def change(self, options: dict[str, Any]) -> None:

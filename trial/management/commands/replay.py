@@ -64,7 +64,7 @@ class Command(BaseCommand):
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=Console(file=self.stderr._out)) as progress:
+        with Progress(*columns, console=Console(stderr=True)) as progress:
             task = progress.add_task("Replaying", total=len(player.steps))
             try:
                 player.play(lambda done, total: progress.update(task, completed=done))

@@ -55,9 +55,7 @@ class Command(BaseCommand):
             raise CommandError("Nothing was changed.")
         by = Actor(label=f"Command line ({getuser()})")
         try:
-            version = studies.load(
-                loaded, by=by, list_exists=list_exists, simulated=simulated
-            )
+            version = studies.load(loaded, by=by, list_exists=list_exists, simulated=simulated)
         except Problem as problem:
             raise CommandError(str(problem)) from None
         self.stdout.write(f"Stored as version {version.number} of {code}.")

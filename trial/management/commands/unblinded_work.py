@@ -53,7 +53,7 @@ def work() -> int:
     # A late import: extracts need the statistics packages, which take a second to load.
     from dsmb.unblinded.services import work_extracts
 
-    return work_supply_runs() + (work_extracts() or 0)
+    return work_supply_runs() + work_extracts()
 
 
 def _work_safely() -> int:

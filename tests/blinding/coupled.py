@@ -1,0 +1,108 @@
+"""Two copies of one database that differ in arms alone, and what a blinded login sees in each."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import psycopg
+from django.db import connection
+from psycopg import sql
+
+from iwrs import provision
+from tests import bootstrap
+
+SUFFIXES = ("_as_it_is", "_swapped")
+
+
+@contextmanager
+def copies() -> Iterator[tuple[str, str]]:
+    """Names of two copies of this process's database, dropped afterwards."""
+    names = tuple(bootstrap.database_name() + suffix for suffix in SUFFIXES)
+    connection.close()
+    with ExitStack() as undo:
+        server = undo.enter_context(
+            psycopg.connect(bootstrap.services()["superuser"], autocommit=True)
+        )
+        for name in names:
+            _drop(server, name)
+            provision.create_database(server, name, bootstrap.database_name())
+            provision.close_to_public(server, name)
+            undo.callback(_drop, server, name)
+        yield names[0], names[1]
+        connection.close()
+
+
+def _drop(server: psycopg.Connection, name: str) -> None:
+    server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def login(who: str, database: str) -> psycopg.Connection:
+    """A connection with a real login to one of the copies."""
+    return psycopg.connect(bootstrap.database_url(who), dbname=database, autocommit=True)
+
+
+@contextmanager
+def django_on(database: str) -> Iterator[None]:
+    """Let Django's connection use a copy for a block of code."""
+    before = connection.settings_dict["NAME"]
+    connection.close()
+    connection.settings_dict["NAME"] = database
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict["NAME"] = before
+
+
+def rewrite_arms(database: str, entries: Mapping[int, str], contents: Mapping[int, str]) -> None:
+    """Give list entries and kits (by key) these arms. Rows keep their place on disk's pages.
+
+    Both copies are rewritten, one of them with the arms it has: a copy must not differ by the
+    number of its dead rows either.
+    """
+    with login("owner", database) as owner:
+        for table, key, arms in (
+            ("unblinded.list_entry", "id", entries),
+            ("unblinded.allocation", "entry_id", entries),
+            ("unblinded.kit_content", "kit_id", contents),
+            ("unblinded.cover_kit", "kit_id", contents),
+        ):
+            # In two steps: two kits of one place cannot have the same arm even for a moment.
+            owner.execute(f"UPDATE {table} SET arm = arm || '~'")
+            owner.execute(
+                f"UPDATE {table} t SET arm = new.arm"
+                f" FROM unnest(%s::bigint[], %s::text[]) AS new(key, arm) WHERE t.{key} = new.key",
+                [list(arms), list(arms.values())],
+            )
+        owner.execute("VACUUM ANALYZE")
+
+
+def arms(database: str) -> tuple[dict[int, str], dict[int, str]]:
+    """The arm of each list entry and of each kit, as they are."""
+    with login("owner", database) as owner:
+        entries = owner.execute("SELECT id, arm FROM unblinded.list_entry").fetchall()
+        contents = owner.execute("SELECT kit_id, arm FROM unblinded.kit_content").fetchall()
+    return dict(entries), dict(contents)
+
+
+def swapped(of: Mapping[int, str], keys: set[int] | None = None) -> dict[int, str]:
+    """The other arm for these keys (default: all)."""
+    one, other = sorted(set(of.values()))
+    turned = {one: other, other: one}
+    return {
+        key: turned[arm] if keys is None or key in keys else arm for key, arm in of.items()
+    }
+
+
+def differences(first: Any, second: Any, at: str = "") -> dict[str, Any]:
+    """What is not equal, by its path."""
+    if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
+        pairs = [(f"{at}/{key}", first[key], second[key]) for key in first]
+    elif isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
+        pairs = [(f"{at}/{n}", *both) for n, both in enumerate(zip(first, second, strict=True))]
+    else:
+        return {} if first == second else {at: (first, second)}
+    found = {}
+    for path, one, other in pairs:
+        found |= differences(one, other, path)
+    return found

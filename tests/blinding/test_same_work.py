@@ -1,0 +1,162 @@
+"""A gate does the same work whichever the arm: counters, buffers, locks and bytes written.
+
+PostgreSQL shows these to every login and cannot be told not to (EXPLAIN), so they must be equal:
+two copies of one database, every arm swapped in one, every call of the gates measured in both.
+"""
+
+import json
+from typing import Any
+
+import psycopg
+import pytest
+
+from iwrs import clock
+from tests import factories as make
+from tests.blinding import coupled, hostile
+from tests.roles import as_unblinded
+
+# What an insider can ask after each call. Statistics of the own transaction, and of the server.
+OWN_COUNTERS = """
+    SELECT schemaname || '.' || relname, seq_scan, seq_tup_read, idx_scan, idx_tup_fetch,
+           n_tup_ins, n_tup_upd, n_tup_del, n_tup_hot_upd
+      FROM pg_stat_xact_all_tables WHERE schemaname IN ('public', 'unblinded') ORDER BY 1
+"""
+LOCKS = """
+    SELECT locktype, relation::regclass::text, page, tuple, mode, granted FROM pg_locks
+     WHERE pid = pg_backend_pid() AND locktype <> 'virtualxid' AND locktype <> 'transactionid'
+     ORDER BY 1, 2, 3, 4, 5
+"""
+SIZES = """
+    SELECT relname, relpages, reltuples, pg_relation_size(oid), pg_sequence_last_value(
+               CASE WHEN relkind = 'S' THEN oid END)
+      FROM pg_class WHERE relnamespace IN ('public'::regnamespace, 'unblinded'::regnamespace)
+       AND relkind IN ('r', 'i', 'S') ORDER BY 1
+"""
+SERVER_COUNTERS = """
+    SELECT t.relname, t.seq_scan, t.seq_tup_read, t.idx_scan, t.idx_tup_fetch, t.n_tup_ins,
+           t.n_tup_upd, t.n_tup_hot_upd, t.n_live_tup, t.n_dead_tup,
+           b.heap_blks_read + b.heap_blks_hit, b.idx_blks_read + b.idx_blks_hit
+      FROM pg_stat_all_tables t JOIN pg_statio_all_tables b USING (relid)
+     WHERE t.schemaname IN ('public', 'unblinded') ORDER BY 1
+"""
+INDEX_COUNTERS = """
+    SELECT indexrelname, idx_scan, idx_tup_read, idx_tup_fetch FROM pg_stat_all_indexes
+     WHERE schemaname IN ('public', 'unblinded') ORDER BY 1
+"""
+
+
+def work(caller: psycopg.Connection, call: str, *parameters: Any) -> dict[str, Any]:
+    """What EXPLAIN tells of one call of a gate."""
+    row = caller.execute(
+        "EXPLAIN (ANALYZE, BUFFERS, WAL, TIMING off, SUMMARY off, FORMAT json) SELECT " + call,
+        parameters,
+    ).fetchone()
+    told = row[0] if isinstance(row[0], list) else json.loads(row[0])
+    plan = told[0]["Plan"]
+    # Whether a page was in memory is chance; how many pages were touched is not.
+    counted = {
+        "buffers": plan["Shared Hit Blocks"] + plan["Shared Read Blocks"],
+        "local": plan["Local Hit Blocks"] + plan["Temp Read Blocks"],
+        "wal records": plan["WAL Records"],
+        "wal bytes": plan["WAL Bytes"],
+        "planning": told[0].get("Planning", {}).get("Shared Hit Blocks"),
+    }
+    return counted | {
+        "counters": caller.execute(OWN_COUNTERS).fetchall(),
+        "locks": caller.execute(LOCKS).fetchall(),
+    }
+
+
+def everything_seen(database: str, target: hostile.Target, visit: int) -> dict[str, Any]:
+    """Play the same calls as the blinded login; what it can learn of the work they made."""
+    coupled.login("blinded", database).close()  # builds the new database's catalogue caches
+    seen: dict[str, Any] = {}
+    with coupled.login("blinded", database) as eve:
+        with eve.transaction(force_rollback=True):  # fills the session's caches
+            hostile.take_kit(eve, target.waiting[0])
+            hostile.request(eve, target.treated)
+        before = [_counted(eve, query) for query in (SERVER_COUNTERS, INDEX_COUNTERS)]
+        for number, subject in enumerate(target.waiting):
+            with eve.transaction(force_rollback=number % 2 == 1):
+                seen[f"allocate {number}"] = work(eve, "gate.allocate(%s)", subject.pk)
+                planned = hostile.plan(eve, subject)
+                seen[f"first kit {number}"] = work(eve, ASSIGN_NOW, planned)
+        with eve.transaction():
+            seen["visit kit"] = work(eve, ASSIGN_LATER, visit)
+        made = hostile.request(eve, target.treated)
+        with eve.transaction():
+            seen["reveal"] = work(eve, "gate.code_break_reveal(%s, now())", made)
+        after = [_counted(eve, query) for query in (SERVER_COUNTERS, INDEX_COUNTERS)]
+        seen["server"] = coupled.differences(before, after)
+        seen["sizes"] = eve.execute(SIZES).fetchall()
+        seen["statistics"] = eve.execute(
+            "SELECT count(*) FROM pg_stats WHERE schemaname = 'unblinded'"
+        ).fetchall()
+    return seen
+
+
+def _counted(caller: psycopg.Connection, query: str) -> dict[str, Any]:
+    caller.execute("SELECT pg_stat_force_next_flush()")
+    return {row[0]: list(row[1:]) for row in caller.execute(query).fetchall()}
+
+
+ASSIGN_NOW = "gate.assign_kit(%s, now()::date, now()::date + 60, now())"
+ASSIGN_LATER = "gate.assign_kit(%s, now()::date + 42, now()::date + 100, now())"
+
+
+@pytest.fixture
+def target(committed_db) -> hostile.Target:
+    return hostile.a_target(cohorts=2, waiting=8)
+
+
+def test_the_work_is_the_same_whichever_the_arm(target):
+    visit = _sent_visit_kit(target)
+    with coupled.copies() as (as_it_is, swapped):
+        entries, contents = coupled.arms(as_it_is)
+        coupled.rewrite_arms(as_it_is, entries, contents)
+        coupled.rewrite_arms(swapped, coupled.swapped(entries), coupled.swapped(contents))
+        first = everything_seen(as_it_is, target, visit)
+        second = everything_seen(swapped, target, visit)
+        given = [_arms_given(database) for database in (as_it_is, swapped)]
+    # Both arms were given in each copy, and never the same one to the same subject.
+    assert len(set(given[0])) == 2
+    assert all(one != other for one, other in zip(*given, strict=True))
+    assert len(first) == 2 * 8 + 5
+    assert first["statistics"] == [(0,)]
+    assert coupled.differences(first, second) == {}
+
+
+def test_a_difference_in_the_work_would_be_seen(target):
+    """The measure itself: a longer code of one arm is seen in the bytes written."""
+    visit = _sent_visit_kit(target)
+    with coupled.copies() as (as_it_is, swapped):
+        entries, contents = coupled.arms(as_it_is)
+        coupled.rewrite_arms(as_it_is, entries, contents)
+        longer = {arm: arm.ljust(8, "X") if arm == "PBO" else arm for arm in ("EVE", "PBO")}
+        coupled.rewrite_arms(
+            swapped,
+            {key: longer[arm] for key, arm in entries.items()},
+            {key: longer[arm] for key, arm in contents.items()},
+        )
+        first = everything_seen(as_it_is, target, visit)
+        second = everything_seen(swapped, target, visit)
+    seen = coupled.differences(first, second)
+    assert any(name.startswith("/allocate") for name in seen)
+
+
+def _arms_given(database: str) -> list[str]:
+    with coupled.login("owner", database) as owner:
+        rows = owner.execute("SELECT arm FROM unblinded.allocation ORDER BY subject_id")
+        return [arm for (arm,) in rows]
+
+
+def _sent_visit_kit(target: hostile.Target) -> int:
+    from dispensing.models import Lot
+    from dispensing.unblinded.models import VisitKit
+
+    dispensation = target.treated.dispensations.get(number=1)
+    arm = make.arm_of(target.treated)
+    with as_unblinded():
+        kit = make.a_kit(target.centre, Lot.objects.get(study=target.study), arm)
+        VisitKit.objects.create(dispensation=dispensation, kit=kit, sent_at=clock.now())
+    return dispensation.pk
