@@ -87,7 +87,7 @@ def everything_seen(database: str, target: hostile.Target, visit: int) -> dict[s
         with eve.transaction():
             seen["reveal"] = work(eve, "gate.code_break_reveal(%s, now())", made)
         after = [_counted(eve, query) for query in (SERVER_COUNTERS, INDEX_COUNTERS)]
-        seen["server"] = coupled.differences(before, after)
+        seen["server"] = [_added(*pair) for pair in zip(before, after, strict=True)]
         seen["sizes"] = eve.execute(SIZES).fetchall()
         seen["statistics"] = eve.execute(
             "SELECT count(*) FROM pg_stats WHERE schemaname = 'unblinded'"
@@ -98,6 +98,13 @@ def everything_seen(database: str, target: hostile.Target, visit: int) -> dict[s
 def _counted(caller: psycopg.Connection, query: str) -> dict[str, Any]:
     caller.execute("SELECT pg_stat_force_next_flush()")
     return {row[0]: list(row[1:]) for row in caller.execute(query).fetchall()}
+
+
+def _added(before: dict[str, list[int]], after: dict[str, list[int]]) -> dict[str, list[int]]:
+    return {
+        name: [(new or 0) - (old or 0) for old, new in zip(before[name], after[name], strict=True)]
+        for name in after
+    }
 
 
 ASSIGN_NOW = "gate.assign_kit(%s, now()::date, now()::date + 60, now())"
