@@ -89,9 +89,7 @@ def swapped(of: Mapping[int, str], keys: set[int] | None = None) -> dict[int, st
     """The other arm for these keys (default: all)."""
     one, other = sorted(set(of.values()))
     turned = {one: other, other: one}
-    return {
-        key: turned[arm] if keys is None or key in keys else arm for key, arm in of.items()
-    }
+    return {key: turned[arm] if keys is None or key in keys else arm for key, arm in of.items()}
 
 
 def differences(first: Any, second: Any, at: str = "") -> dict[str, Any]:

@@ -173,9 +173,7 @@ def test_no_setting_makes_a_gate_talk(eve, target, settings):
     notices: list[str] = []
     eve.execute(settings)
     eve.add_notice_handler(
-        lambda told: notices.append(
-            " ".join(getattr(told, part) or "" for part in PARTS)
-        )
+        lambda told: notices.append(" ".join(getattr(told, part) or "" for part in PARTS))
     )
     with eve.transaction():
         eve.execute("SELECT gate.allocate(%s)", [target.waiting[0].pk])

@@ -10,7 +10,13 @@ from psycopg import errors
 from tests.blinding import catalogue
 from tests.roles import Logins
 
-OTHERS = ["iwrs_owner", "iwrs_unblinded", "postgres", "pg_read_all_data", "pg_execute_server_program"]
+OTHERS = [
+    "iwrs_owner",
+    "iwrs_unblinded",
+    "postgres",
+    "pg_read_all_data",
+    "pg_execute_server_program",
+]
 
 # Every function of ours that the blinded login may run. A new one belongs here, or is a leak.
 MAY_RUN = {

@@ -67,11 +67,14 @@ def work(caller: psycopg.Connection, call: str, *parameters: Any) -> dict[str, A
     }
 
 
-def everything_seen(database: str, target: hostile.Target, visit: int) -> dict[str, Any]:
+def everything_seen(
+    database: str, target: hostile.Target, visit: int, settings: str = ""
+) -> dict[str, Any]:
     """Play the same calls as the blinded login; what it can learn of the work they made."""
     coupled.login("blinded", database).close()  # builds the new database's catalogue caches
     seen: dict[str, Any] = {}
     with coupled.login("blinded", database) as eve:
+        eve.execute(settings)
         with eve.transaction(force_rollback=True):  # fills the session's caches
             hostile.take_kit(eve, target.waiting[0])
             hostile.request(eve, target.treated)
@@ -116,14 +119,22 @@ def target(committed_db) -> hostile.Target:
     return hostile.a_target(cohorts=2, waiting=8)
 
 
-def test_the_work_is_the_same_whichever_the_arm(target):
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "",
+        "SET enable_indexscan = off; SET enable_seqscan = on; SET random_page_cost = 1e6;"
+        " SET plan_cache_mode = force_custom_plan; SET debug_parallel_query = on",
+    ],
+)
+def test_the_work_is_the_same_whichever_the_arm(target, settings):
     visit = _sent_visit_kit(target)
     with coupled.copies() as (as_it_is, swapped):
         entries, contents = coupled.arms(as_it_is)
         coupled.rewrite_arms(as_it_is, entries, contents)
         coupled.rewrite_arms(swapped, coupled.swapped(entries), coupled.swapped(contents))
-        first = everything_seen(as_it_is, target, visit)
-        second = everything_seen(swapped, target, visit)
+        first = everything_seen(as_it_is, target, visit, settings)
+        second = everything_seen(swapped, target, visit, settings)
         given = [_arms_given(database) for database in (as_it_is, swapped)]
     # Both arms were given in each copy, and never the same one to the same subject.
     assert len(set(given[0])) == 2

@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -195,6 +196,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with start(options.state, database="iwrs_demo") as services:
             story = Story(services, options, console)
             with story.step("Make a new database"):
+                for old in ("mail", "release"):
+                    shutil.rmtree(story.state / old, ignore_errors=True)
                 services.postgres.drop_database("iwrs_demo")
                 services.postgres.provision("iwrs_demo")
                 story.manage("owner", "migrate_both_sides", "-v0")
