@@ -1,12 +1,12 @@
-"""Questions to PostgreSQL's catalogue, asked of whatever exists: a table added later is included."""
+"""Questions to PostgreSQL's catalogue, asked of whatever exists, so of what is added later too."""
 
 from typing import Any
 
 import psycopg
 
-TABLE_RIGHTS = "SELECT INSERT UPDATE DELETE TRUNCATE REFERENCES TRIGGER MAINTAIN".split()
-SEQUENCE_RIGHTS = "USAGE SELECT UPDATE".split()
-COLUMN_RIGHTS = "SELECT INSERT UPDATE REFERENCES".split()
+COLUMN_RIGHTS = ["SELECT", "INSERT", "UPDATE", "REFERENCES"]
+TABLE_RIGHTS = [*COLUMN_RIGHTS, "DELETE", "TRUNCATE", "TRIGGER", "MAINTAIN"]
+SEQUENCE_RIGHTS = ["USAGE", "SELECT", "UPDATE"]
 
 
 def column(connection: psycopg.Connection, query: str, *parameters: Any) -> list[Any]:

@@ -77,6 +77,16 @@ def rewrite_arms(database: str, entries: Mapping[int, str], contents: Mapping[in
         owner.execute("VACUUM ANALYZE")
 
 
+def change_function(owner: psycopg.Connection, name: str, *edits: tuple[str, str]) -> None:
+    """Replace parts of a function's text; each part must be there."""
+    owner.execute("DO 'BEGIN END'")  # loads the language, whose settings the gates pin
+    [text] = owner.execute("SELECT pg_get_functiondef(%s::regproc)", [name]).fetchone()
+    for old, new in edits:
+        assert old in text, old
+        text = text.replace(old, new)
+    owner.execute(text)
+
+
 def arms(database: str) -> tuple[dict[int, str], dict[int, str]]:
     """The arm of each list entry and of each kit, as they are."""
     with login("owner", database) as owner:

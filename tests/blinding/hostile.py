@@ -1,11 +1,14 @@
 """A trial to attack, and what an insider with the blinded login would send."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 
 from enrolment.models import Centre, Subject
+from iwrs import clock
 from iwrs.models import Study
 from tests import factories as make
 
@@ -31,15 +34,29 @@ def a_target(*, cohorts: int = 2, waiting: int = 4) -> Target:
     return Target(study, centre, other, treated, [make.a_subject(centre) for _ in range(waiting)])
 
 
+def refusal(call: Callable[..., Any], *arguments: Any, **options: Any) -> str | None:
+    """The code with which a gate refuses a call, saying nothing else; None when it answers."""
+    try:
+        call(*arguments, **options)
+    except psycopg.Error as refused:
+        error = refused
+    else:
+        return None
+    assert error.diag.message_primary == "refused"
+    assert (error.diag.message_detail, error.diag.message_hint) == (None, None)
+    return error.sqlstate
+
+
 def allocate(caller: psycopg.Connection, subject: Subject) -> None:
     caller.execute("SELECT gate.allocate(%s)", [subject.pk])
 
 
 def plan(caller: psycopg.Connection, subject: Subject, number: int = 0) -> int:
     """Write a planned dispensation, as a caller with own SQL can; returns its key."""
-    today = date.today()
+    today = clock.today()
     row = caller.execute(
-        "INSERT INTO dispensing_dispensation (subject_id, number, due_on, earliest_on, status)"
+        "INSERT INTO public.dispensing_dispensation"
+        " (subject_id, number, due_on, earliest_on, status)"
         " VALUES (%s, %s, %s, %s, 'planned') RETURNING id",
         [subject.pk, number, today, today - timedelta(days=1)],
     ).fetchone()
@@ -48,7 +65,7 @@ def plan(caller: psycopg.Connection, subject: Subject, number: int = 0) -> int:
 
 def assign(caller: psycopg.Connection, dispensation: int, *, days_ahead: int = 0) -> int:
     """Ask the gate for a kit; returns its key."""
-    day = date.today() + timedelta(days=days_ahead)
+    day = clock.today() + timedelta(days=days_ahead)
     row = caller.execute(
         "SELECT gate.assign_kit(%s, %s, %s, %s)",
         [dispensation, day, day + timedelta(days=60), datetime.now(UTC)],
@@ -77,10 +94,10 @@ def reveal(caller: psycopg.Connection, made: int) -> str:
 
 def positions(owner: psycopg.Connection, kits: list[int]) -> list[tuple[int, int]]:
     """Cohort and position of each kit, asked as the owner."""
-    rows = dict(
-        (kit, (cohort, position))
+    rows = {
+        kit: (cohort, position)
         for kit, cohort, position in owner.execute(
             "SELECT kit_id, cohort_id, position FROM unblinded.cover_kit"
         )
-    )
+    }
     return [rows[kit] for kit in kits]
