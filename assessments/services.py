@@ -1,13 +1,13 @@
 """The verbs of room 4: the schedule, visits, tumour reads, events."""
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
-from django.db.models import Max
+from django.db.models import Max, Q
 
 from assessments.models import Contact, SubjectEvent, TumourRead, Visit
 from assessments.schedule import planned_visits
-from dispensing.models import Dispensation
+from dispensing.models import Dispensation, FirstDose
 from dispensing.services import (
     cancel_planned,
     plan_dispensation,
@@ -59,7 +59,8 @@ def record_visit(
 ) -> Visit:
     """Record that a visit took place, with the investigator's overall response if there is one.
 
-    A progression ends the six-weekly schedule; everything else plans the next visit.
+    A progression ends the six-weekly schedule; everything else plans the next visit. The day may
+    lie outside the window, but not nearer to the visit before than to this one.
     """
     with act("record visit", by=by):
         subject = _locked_subject(visit.subject_id)
@@ -70,9 +71,10 @@ def record_visit(
                 title=f"Visit {visit.number} is already closed.",
                 action=f"Its state is: {visit.get_status_display()}.",
             )
-        _require_day(subject, on)
         if ecog is not None and ecog not in range(6):
             raise Invalid({"ecog": "Give a whole number from 0 to 5."})
+        _require_day(subject, on)
+        _require_place_in_order(subject, visit, on)
         visit.status = Visit.Status.DONE
         visit.done_on = on
         visit.ecog = ecog
@@ -149,7 +151,8 @@ def record_event(
         )
         if kind != SubjectEvent.Kind.NEW_THERAPY:
             end_schedule(subject)
-            cancel_planned(subject)
+            subject.ended_on = min(subject.ended_on or on, on)
+            subject.save(update_fields=["ended_on"])
         return event
 
 
@@ -165,8 +168,12 @@ def record_contact(subject: Subject, *, by: Actor, on: date) -> Contact:
 
 
 def end_schedule(subject: Subject) -> None:
-    """Close the visits still ahead, within an open act."""
+    """Close the visits still ahead and their dispensations, within an open act.
+
+    A subject is treated until progression: no kit is planned for anyone who has no visits.
+    """
     subject.visits.filter(status__in=OPEN).update(status=Visit.Status.CANCELLED)
+    cancel_planned(subject)
 
 
 def _plan(
@@ -214,12 +221,27 @@ def _require_day(
             raise Invalid({field: f"The subject died on {death.occurred_on:%-d %B %Y}."})
 
 
+def _require_place_in_order(subject: Subject, visit: Visit, on: date) -> None:
+    """The day is near enough to the planned one, and the visits stay in their order."""
+    half = timedelta(days=subject.study.definition.schedule.every_days // 2)
+    if on < visit.due_on - half:
+        earliest = f"{visit.due_on - half:%-d %B %Y}"
+        raise Invalid({"on": f"Visit {visit.number} can take place from {earliest} on."})
+    before = Q(number__lt=visit.number, done_on__gte=on)
+    after = Q(number__gt=visit.number, done_on__lte=on)
+    other = subject.visits.filter(before | after).first()
+    if other:
+        raise Invalid({"on": f"Visit {other.number} took place on {other.done_on:%-d %B %Y}."})
+
+
 def _require_last(subject: Subject, died_on: date) -> None:
     """Nothing that needs a living subject may be recorded after the day of death."""
     newest = [
         subject.visits.aggregate(day=Max("done_on"))["day"],
         subject.reads.aggregate(day=Max("assessed_on"))["day"],
         subject.contacts.aggregate(day=Max("contact_on"))["day"],
+        subject.dispensations.aggregate(day=Max("handed_over_on"))["day"],
+        FirstDose.objects.filter(subject=subject).aggregate(day=Max("taken_on"))["day"],
     ]
     last = max((day for day in newest if day), default=None)
     if last and died_on < last:

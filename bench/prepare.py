@@ -18,9 +18,8 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "iwrs.settings")
 django.setup()
 
-from dispensing.unblinded.numbers import plan_lots, vendor_csv  # noqa: E402
-
 from dispensing.models import Dispensation  # noqa: E402
+from dispensing.unblinded.numbers import plan_lots, vendor_csv  # noqa: E402
 from dispensing.unblinded.services import import_kits, stock_centre  # noqa: E402
 from enrolment import services as enrolment  # noqa: E402
 from enrolment.models import Subject  # noqa: E402
@@ -48,7 +47,7 @@ def study(subjects: int) -> dict[str, Any]:
     }.items():
         text = re.sub(rf"^{key} = \S+", f"{key} = {value}", text, count=1, flags=re.MULTILINE)
     loaded = parse_definition(text)
-    made = studies.load(loaded, by=SYSTEM, list_exists=False).study
+    made = studies.load(loaded, by=SYSTEM, list_exists=lambda study: False).study
     for number in range(CENTRES):
         centre = enrolment.add_centre(
             made,

@@ -3,9 +3,8 @@
 from datetime import date, timedelta
 
 from django.db import transaction
-from django.db.models import F
 
-from dispensing.models import Cohort, Dispensation, DrugStop, FirstDose, Kit, SupplyRun
+from dispensing.models import Dispensation, DrugStop, FirstDose, Kit, SupplyRun
 from enrolment.models import Centre, Subject
 from iwrs import clock, gate
 from iwrs.actors import Actor
@@ -26,13 +25,9 @@ def require_cover(centre: Centre, on: date) -> None:
     """Raise unless the centre's cover serves one more randomization.
 
     Counts of blinded acts and a shared expiry decide, never what is in a kit. It is asked before
-    the gate, so that an ordinary stock-out is not counted as an abandoned call.
+    a place in the list is taken, so that an ordinary stock-out is not an abandoned call.
     """
-    until = use_until(centre.study.definition, on)
-    open_cohorts = Cohort.objects.filter(
-        centre=centre, served__lt=F("size"), lot__expires_on__gte=until
-    )
-    if not open_cohorts.exists():
+    if not gate.call("has_cover", centre.pk, use_until(centre.study.definition, on)):
         raise no_kit()
 
 
@@ -86,7 +81,7 @@ def hand_over(dispensation: Dispensation, *, by: Actor, on: date) -> Dispensatio
     """Record that the assigned kit was given to the subject."""
     with act("hand over kit", by=by):
         dispensation = lock(
-            Dispensation.objects.select_related("subject__centre", "kit"), dispensation.pk
+            Dispensation.objects.select_related("subject__centre", "kit__lot"), dispensation.pk
         )
         if dispensation.status == Dispensation.Status.HANDED_OVER:
             return dispensation
@@ -96,8 +91,13 @@ def hand_over(dispensation: Dispensation, *, by: Actor, on: date) -> Dispensatio
                 title="No kit is assigned to this dispensation.",
                 action="Assign a kit first.",
             )
-        assigned_on = dispensation.assigned_at.date()
-        _require_day(on, dispensation.subject.centre, not_before=assigned_on - timedelta(days=1))
+        centre = dispensation.subject.centre
+        assigned_on = clock.local_date(dispensation.assigned_at, centre.time_zone)
+        _require_day(on, centre, not_before=assigned_on)
+        _require_in_study(on, dispensation.subject)
+        expires_on = dispensation.kit.lot.expires_on
+        if on > expires_on:
+            raise Invalid({"on": f"The kit may be used until {expires_on:%-d %B %Y} only."})
         dispensation.status = Dispensation.Status.HANDED_OVER
         dispensation.handed_over_on = on
         dispensation.save(update_fields=["status", "handed_over_on"])
@@ -122,6 +122,7 @@ def record_first_dose(subject: Subject, *, by: Actor, on: date) -> FirstDose:
                 action="Record the hand-over first.",
             )
         _require_day(on, subject.centre, not_before=first.handed_over_on)
+        _require_in_study(on, subject)
         return FirstDose.objects.create(subject=subject, taken_on=on, recorded_by=by.label)
 
 
@@ -188,6 +189,11 @@ def randomized_on(subject: Subject) -> date:
     if subject.randomized_at is None:
         raise ValueError(f"subject {subject.number} is not randomized")
     return clock.local_date(subject.randomized_at, subject.centre.time_zone)
+
+
+def _require_in_study(on: date, subject: Subject) -> None:
+    if subject.ended_on is not None and on > subject.ended_on:
+        raise Invalid({"on": f"The subject left the study on {subject.ended_on:%-d %B %Y}."})
 
 
 def _require_day(on: date, centre: Centre, *, not_before: date) -> None:

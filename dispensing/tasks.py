@@ -21,10 +21,11 @@ def request_daily_supply() -> None:
 
 @shared_task(name="dispensing.tasks.request_supply_of_today")
 def request_supply_of_today(pk: int) -> None:
-    """Ask for the supply run of the study's business day, once."""
+    """Ask for the supply run of the study's business day, once, or again when it failed."""
     study = Study.objects.get(pk=pk)
     moment = clock.study_now(study.replay_now)
-    if not SupplyRun.objects.filter(study=study, as_of__date=moment.date()).exists():
+    runs = SupplyRun.objects.filter(study=study, as_of__date=moment.date())
+    if not runs.exclude(status=SupplyRun.Status.FAILED).exists():
         with clock.at(moment):
             services.request_supply(study, by=SYSTEM)
 

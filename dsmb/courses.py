@@ -25,7 +25,7 @@ def read_courses(study: Study, cut: date) -> dict[int, Course]:
     contact or visit on or before the cut; everything else is given whole and cut by the analysis.
     """
     definition = study.definition
-    factors = [factor.key for factor in definition.factors]
+    strata = {stratum.key: stratum.levels for stratum in definition.strata()}
     subjects = _subjects(study)
     mine = {"subject__study": study, "subject__randomized_at__isnull": False}
     known = _known_days(mine, len(definition.drugs), cut)
@@ -35,7 +35,7 @@ def read_courses(study: Study, cut: date) -> dict[int, Course]:
             subject=row["number"],
             centre=row["centre__number"],
             country=row["centre__country_code"],
-            strata={factor: row["strata"][factor] for factor in factors},
+            strata=dict(strata[row["randomization__stratum_key"]]),
             randomized_on=_local_day(row["randomized_at"], row["centre__time_zone"]),
             reads=tuple(reads.get(row["pk"], ())),
             age=row["baseline"].get("age"),
@@ -52,7 +52,7 @@ def _subjects(study: Study) -> list[dict[str, Any]]:
         "centre__number",
         "centre__country_code",
         "centre__time_zone",
-        "strata",
+        "randomization__stratum_key",
         "baseline",
         "randomized_at",
     )

@@ -10,7 +10,10 @@ from django import forms
 from django.forms.boundfield import BoundField
 
 from enrolment.models import Subject
+from enrolment.people import AT_A_CENTRE, LONGEST_NAME
+from enrolment.places import countries, time_zones
 from enrolment.services import Screening, answers_of
+from iwrs.accounts.models import Role
 from iwrs.definition import BaselineItem, StudyDefinition
 from iwrs.forms import (
     YES_NO_UNKNOWN,
@@ -155,3 +158,105 @@ class ActivationForm(PortalForm):
 
 class SuspensionForm(PortalForm):
     why = reason_field("Why is the centre suspended?")
+
+
+class CentreForm(PortalForm):
+    """A new centre. The time zone must be one of its country's."""
+
+    number = forms.RegexField(
+        r"^[0-9]{4}$",
+        label="Number of the centre",
+        help_text="Four digits: two for the country, two for the centre. For example 0103.",
+        widget=forms.TextInput(attrs={"inputmode": "numeric", "class": "short"}),
+        error_messages={"required": "Give a number.", "invalid": "Give exactly four digits."},
+    )
+    name = forms.CharField(
+        label="Name of the hospital",
+        max_length=200,
+        error_messages={
+            "required": "Give the name.",
+            "max_length": "Write at most 200 characters.",
+        },
+    )
+    country_code = forms.ChoiceField(
+        label="Country",
+        choices=lambda: [("", "Choose a country"), *countries().items()],
+        error_messages={
+            "required": "Choose a country.",
+            "invalid_choice": "Choose a country of the list.",
+        },
+    )
+    time_zone = forms.ChoiceField(
+        label="Time zone",
+        help_text="It decides what day it is at the centre.",
+        choices=lambda: [("", "Choose a time zone"), *_zones_by_country()],
+        error_messages={
+            "required": "Choose a time zone.",
+            "invalid_choice": "Choose a time zone of the list, for example Europe/Paris.",
+        },
+    )
+    ethics_approved_on = date_field(
+        "Day of the ethics approval",
+        help_text="You can give it later. The centre is active when you activate it.",
+        required=False,
+    )
+
+    def clean_time_zone(self) -> str:
+        chosen: str = self.cleaned_data["time_zone"]
+        country = self.cleaned_data.get("country_code")
+        if country and chosen not in time_zones().get(country, ()):
+            theirs = ", ".join(time_zones().get(country, ()))
+            raise forms.ValidationError(
+                f"This is not a time zone of {countries()[country]}. Choose one of: {theirs}."
+            )
+        return chosen
+
+
+def _zones_by_country() -> list[tuple[str, list[tuple[str, str]]]]:
+    return [
+        (name, [(zone, zone) for zone in time_zones()[code]])
+        for code, name in countries().items()
+        if code in time_zones()
+    ]
+
+
+class PersonForm(PortalForm):
+    """A person who gets a role at a centre."""
+
+    email = forms.EmailField(
+        label="E-mail address",
+        help_text="The person signs in with it.",
+        widget=forms.EmailInput(attrs={"inputmode": "email", "autocomplete": "off"}),
+        error_messages={
+            "required": "Give the e-mail address.",
+            "invalid": "Give an e-mail address, for example name@hospital.org.",
+        },
+    )
+    name = forms.CharField(
+        label="Name of the person",
+        max_length=LONGEST_NAME,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        error_messages={
+            "required": "Give the name.",
+            "max_length": f"Write at most {LONGEST_NAME} characters.",
+        },
+    )
+    role = choice_field(
+        "Role at this centre",
+        [(role.value, role.label) for role in Role if role in AT_A_CENTRE],
+    )
+
+
+class EndRoleForm(PortalForm):
+    why = reason_field(
+        "Why does the role end?", help_text="For example: does not work at the centre any more."
+    )
+
+
+class AccrualForm(PortalForm):
+    """Another state of the study, and why."""
+
+    def __init__(self, states: list[tuple[str, str]], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["status"] = choice_field("What do you want to do?", states)
+        self.fields["why"] = reason_field("Why?")

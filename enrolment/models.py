@@ -86,6 +86,9 @@ class Subject(models.Model):
     baseline = models.JSONField(default=dict)
     randomized_at = models.DateTimeField(null=True, blank=True)
     unblinded_at = models.DateTimeField(null=True, blank=True)
+    ended_on = models.DateField(
+        null=True, blank=True, help_text="Death, withdrawal or loss: the first of these days."
+    )
     recorded_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -37,6 +37,7 @@ def activate_centre(centre: Centre, *, by: Actor, ethics_approved_on: date | Non
     """Let a centre enrol. Needs the ethics approval in force (ICH E6(R3) 4.3.5)."""
     with act("activate centre", by=by):
         centre = lock(Centre.objects, centre.pk)
+        _require_status(centre, {Centre.Status.PLANNED, Centre.Status.SUSPENDED})
         if ethics_approved_on is not None:
             centre.ethics_approved_on = ethics_approved_on
         if centre.ethics_approved_on is None:
@@ -55,6 +56,7 @@ def suspend_centre(centre: Centre, *, by: Actor, why: str) -> Centre:
     """Stop screening and randomization at a centre; subjects in the study go on."""
     with act("suspend centre", by=by, why=why):
         centre = lock(Centre.objects, centre.pk)
+        _require_status(centre, {Centre.Status.ACTIVE})
         centre.status = Centre.Status.SUSPENDED
         centre.save(update_fields=["status"])
         return centre
@@ -159,6 +161,12 @@ def approve_deviation(deviation: Deviation, *, by: Actor, signature: Signature) 
         subject = lock(Subject.objects.select_related("study"), deviation.subject_id)
         _require_undecided(subject)
         deviation = lock(Deviation.objects, deviation.pk)
+        if deviation.approved_at is not None:
+            raise Problem(
+                code="deviation_approved",
+                title="This deviation is already approved.",
+                action=f"It was approved by {deviation.approved_by}.",
+            )
         if deviation.requested_by == by.label:
             raise Problem(
                 code="same_person",
@@ -190,6 +198,16 @@ def require_active(centre: Centre) -> None:
             code="centre_not_active",
             title=f"Centre {centre.number} is not active.",
             action="Subjects can be enrolled when the study manager has activated the centre.",
+        )
+
+
+def _require_status(centre: Centre, allowed: Collection[str]) -> None:
+    if centre.status not in allowed:
+        names = " or ".join(sorted(Centre.Status(each).label.lower() for each in allowed))
+        raise Problem(
+            code="centre_status",
+            title=f"Centre {centre.number} is {centre.get_status_display().lower()}.",
+            action=f"This can be done with a centre that is {names}.",
         )
 
 

@@ -2,9 +2,19 @@
 
 from django.urls import path
 
-from enrolment import views
+from enrolment import views, views_set_up
 
 urlpatterns = [
+    path("studies/<slug:code>/centres/add/", views_set_up.AddCentre.as_view(), name="add-centre"),
+    path(
+        "studies/<slug:code>/accrual/state/",
+        views_set_up.ChangeAccrual.as_view(),
+        name="change-accrual",
+    ),
+    path("centres/<int:pk>/people/", views_set_up.People.as_view(), name="people"),
+    path("centres/<int:pk>/people/add/", views_set_up.AddPerson.as_view(), name="add-person"),
+    path("centre-roles/<int:pk>/link/", views_set_up.PersonLink.as_view(), name="person-link"),
+    path("centre-roles/<int:pk>/end/", views_set_up.EndRole.as_view(), name="end-centre-role"),
     path("centres/", views.CentreList.as_view(), name="centres"),
     path("centres/<int:pk>/", views.CentrePage.as_view(), name="centre"),
     path("centres/<int:pk>/activate/", views.ActivateCentre.as_view(), name="activate-centre"),

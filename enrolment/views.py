@@ -1,4 +1,7 @@
-"""The pages of room 1: centres, screening, screen failure, deviations."""
+"""The pages of room 1: centres, screening, screen failure, deviations.
+
+Those by which a study is set up are in `enrolment.views_set_up`.
+"""
 
 from typing import Any
 
@@ -10,7 +13,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 
 from enrolment import services
-from enrolment.access import allowed, centres_for, subjects_for
+from enrolment.access import allowed, centres_for, studies_for, subjects_for
 from enrolment.forms import (
     ActivationForm,
     ApprovalForm,
@@ -46,7 +49,9 @@ class CentreList(Page):
                 | Q(country_name__icontains=asked)
             )
         page = Paginator(_counted(centres), CENTRES_A_PAGE).get_page(request.GET.get("page"))
-        return render(request, "enrolment/centres.html", {"page": page, "q": asked})
+        may_add = studies_for(self.person, Act.MANAGE_CENTRES)
+        context = {"page": page, "q": asked, "may_add": may_add}
+        return render(request, "enrolment/centres.html", context)
 
 
 def _counted(centres: Any) -> Any:
@@ -70,6 +75,7 @@ class CentrePage(Page):
             "may_screen": active and allowed(self.person, Act.SCREEN, centre),
             "may_activate": manages and not active and centre.status != Centre.Status.CLOSED,
             "may_suspend": manages and active,
+            "may_see_people": allowed(self.person, Act.MANAGE_PEOPLE, centre),
         }
         return render(request, "enrolment/centre.html", context)
 

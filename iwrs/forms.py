@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.forms.boundfield import BoundField
 
-from iwrs.problems import Problem
+from iwrs.problems import Invalid, Problem
 
 YES_NO_UNKNOWN = [("yes", "Yes"), ("no", "No"), ("unknown", "Not known")]
 
@@ -30,7 +30,7 @@ class PortalForm(forms.Form):
         for name, text in problem.errors.items():
             if name in self.fields:
                 self.add_error(name, text)
-        if unplaced or not problem.errors:
+        if unplaced or not problem.errors or not isinstance(problem, Invalid):
             for text in [problem.title, *unplaced, problem.action]:
                 if text:
                     self.add_error(None, text)
@@ -123,3 +123,10 @@ def password_field(label: str, *, help_text: str = "") -> forms.CharField:
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
         error_messages={"required": "Type your password."},
     )
+
+
+def new_password_field(label: str, *, help_text: str = "") -> forms.CharField:
+    """A password that is chosen now; browsers may offer to make one."""
+    made = password_field(label, help_text=help_text)
+    made.widget.attrs["autocomplete"] = "new-password"
+    return made

@@ -5,6 +5,7 @@ the unblinded side are here too, so that the division of duties is seen in one s
 (ICH E6(R3) 4.3.8; 21 CFR 11.10(g)): no role holds acts of both sides.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from iwrs.accounts.models import Role
@@ -24,7 +25,9 @@ class Act(StrEnum):
     RECORD_CENTRAL_READ = "record central reads"
     BREAK_CODE = "break a code"
     SEE_CODE_BREAKS = "see that a code was broken"
-    MANAGE_CENTRES = "activate and suspend centres"
+    MANAGE_CENTRES = "add, activate and suspend centres"
+    MANAGE_PEOPLE = "give people a role at a centre"
+    MANAGE_ACCRUAL = "open, pause and close accrual"
     SEE_ACCRUAL = "see accrual"
     SEE_EVENT_COUNT = "see the overall number of events"
     CUT_DATA = "make a data cut"
@@ -35,6 +38,7 @@ class Act(StrEnum):
 
 _SITE = {Act.SEE_CENTRES, Act.SEE_SUBJECTS}
 _STUDY = {Act.SEE_CENTRES, Act.SEE_ACCRUAL}
+_SET_UP = {Act.MANAGE_CENTRES, Act.MANAGE_PEOPLE, Act.MANAGE_ACCRUAL}
 _COURSE = {Act.SCREEN, Act.REQUEST_DEVIATION, Act.RANDOMIZE, Act.DISPENSE, Act.RECORD_COURSE}
 
 MAY: dict[str, frozenset[Act]] = {
@@ -44,9 +48,9 @@ MAY: dict[str, frozenset[Act]] = {
     Role.MONITOR: frozenset(_SITE),
     Role.STUDY_MANAGER: frozenset(
         _STUDY
+        | _SET_UP
         | {
             Act.SEE_SUBJECTS,
-            Act.MANAGE_CENTRES,
             Act.APPROVE_DEVIATION,
             Act.RECORD_CENTRAL_READ,
             Act.SEE_CODE_BREAKS,
@@ -54,9 +58,9 @@ MAY: dict[str, frozenset[Act]] = {
     ),
     Role.ADMINISTRATOR: frozenset(
         _STUDY
+        | _SET_UP
         | {
             Act.SEE_SUBJECTS,
-            Act.MANAGE_CENTRES,
             Act.RECORD_CENTRAL_READ,
             Act.SEE_EVENT_COUNT,
             Act.CUT_DATA,
@@ -70,7 +74,25 @@ MAY: dict[str, frozenset[Act]] = {
     Role.SUPPLY_MANAGER: frozenset({Act.MANAGE_STOCK}),
 }
 
+# Acts of two different people in one study, whatever roles each of them holds: who prepares the
+# analysis breaks no code, who lets people in does not work at a centre, and who may ask to set a
+# question aside does not approve it.
+KEPT_APART = (
+    (Act.CUT_DATA, Act.BREAK_CODE),
+    (Act.REQUEST_EXTRACT, Act.BREAK_CODE),
+    (Act.MANAGE_PEOPLE, Act.RANDOMIZE),
+    (Act.MANAGE_PEOPLE, Act.DISPENSE),
+    (Act.MANAGE_PEOPLE, Act.BREAK_CODE),
+    (Act.REQUEST_DEVIATION, Act.APPROVE_DEVIATION),
+)
+
 
 def may(role: str, act: Act) -> bool:
     """True when the role includes the act. An unknown role may do nothing."""
     return act in MAY.get(role, frozenset())
+
+
+def one_person_may_hold(roles: Iterable[str]) -> bool:
+    """True when the roles together give no two acts of `KEPT_APART`."""
+    acts = frozenset[Act]().union(*(MAY.get(role, frozenset()) for role in roles))
+    return not any(one in acts and other in acts for one, other in KEPT_APART)

@@ -1,11 +1,33 @@
 """Loading a study definition: a plan of changes, then a version that is never edited."""
 
+from collections.abc import Callable
+
+from django.db import connection
+
 from iwrs import clock
 from iwrs.actors import Actor
 from iwrs.acts import act
 from iwrs.definition import ChangePlan, LoadedDefinition, plan_changes
 from iwrs.models import Study, StudyVersion
 from iwrs.problems import Problem
+
+_DESIGN = 1  # first key of the advisory lock on a study's design
+_NEXT = {
+    Study.Status.DRAFT: {Study.Status.OPEN},
+    Study.Status.OPEN: {Study.Status.PAUSED, Study.Status.CLOSED},
+    Study.Status.PAUSED: {Study.Status.OPEN, Study.Status.CLOSED},
+    Study.Status.CLOSED: set(),
+}
+
+
+def lock_design(study: Study) -> None:
+    """Hold the study's definition and list as they are for the rest of the act.
+
+    Whoever changes one of them looks at the other first. It is not the lock of the study's row:
+    the unblinded side, which makes the list, may not lock that row.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_DESIGN, study.pk])
 
 
 def plan(loaded: LoadedDefinition, *, list_exists: bool) -> ChangePlan:
@@ -16,10 +38,15 @@ def plan(loaded: LoadedDefinition, *, list_exists: bool) -> ChangePlan:
 
 
 def load(
-    loaded: LoadedDefinition, *, by: Actor, list_exists: bool, simulated: bool = False
+    loaded: LoadedDefinition,
+    *,
+    by: Actor,
+    list_exists: Callable[[Study], bool],
+    simulated: bool = False,
 ) -> StudyVersion:
     """Store the definition as the study's next version, or return the version that equals it.
 
+    `list_exists` is asked while the design is locked, so that no list is approved meanwhile.
     `simulated` marks a new study for good: its data are played, and every page says so.
     Raises `Problem` when a list exists and the change would alter it.
     """
@@ -28,12 +55,15 @@ def load(
             code=loaded.definition.study.code,
             defaults={"title": loaded.definition.study.title, "simulated": simulated},
         )
+        lock_design(study)
         study = Study.objects.select_for_update().get(pk=study.pk)
         newest = study.versions.order_by("-number").first()
         if newest and newest.sha256 == loaded.sha256:
             return newest
         changes = plan_changes(
-            newest.parsed if newest else None, loaded.definition, list_exists=list_exists
+            newest.parsed if newest else None,
+            loaded.definition,
+            list_exists=list_exists(study),
         )
         if changes.refused:
             raise Problem(
@@ -56,9 +86,26 @@ def load(
 
 
 def set_status(study: Study, status: str, *, by: Actor, why: str = "") -> Study:
-    """Open, pause or close accrual."""
+    """Open, pause or close accrual. Closed is for good; the same again changes nothing."""
     with act("set study status", by=by, why=why):
         study = Study.objects.select_for_update().get(pk=study.pk)
+        if status == study.status:
+            return study
+        if status not in _NEXT[Study.Status(study.status)]:
+            raise _not_next(study)
         study.status = status
         study.save(update_fields=["status"])
         return study
+
+
+def _not_next(study: Study) -> Problem:
+    following = [
+        each.label.lower() for each in Study.Status if each in _NEXT[Study.Status(study.status)]
+    ]
+    return Problem(
+        code="study_status",
+        title=f"The study is {study.get_status_display().lower()}.",
+        action=f"Its next state can be: {', or '.join(following)}."
+        if following
+        else "It stays so.",
+    )

@@ -38,7 +38,7 @@ class ListCommitment(models.Model):
 
 @audited
 class Randomization(models.Model):
-    """The fact that a subject was randomized. `number` says nothing of arm, block or order."""
+    """The fact that a subject was randomized. `number` carries no arm, block or place."""
 
     subject = models.OneToOneField(Subject, on_delete=models.PROTECT, related_name="randomization")
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="randomizations")

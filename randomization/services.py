@@ -2,6 +2,8 @@
 
 import hashlib
 
+from django.utils import timezone
+
 from enrolment.models import Subject
 from iwrs import clock, gate, outbox
 from iwrs.actors import Actor
@@ -53,10 +55,11 @@ def allocate(subject: Subject, *, by: Actor) -> Randomization:
 
 
 def randomization_number(subject: Subject) -> str:
-    """Eight digits that say nothing of arm, block or order, and are unique in the study.
+    """Eight digits that carry no arm, block or place in the list, and are unique in the study.
 
-    The subject's key goes through a bijection modulo a prime whose two constants come from the
-    study's code, so two subjects can never meet in one number.
+    The subject's key goes through a bijection modulo a prime, so two subjects can never meet in
+    one number. Its two constants come from the study's code: whoever knows that can turn the
+    number back into the key, which the subject's site knows anyway.
     """
     digest = hashlib.sha256(f"randomization number|{subject.study.code}".encode()).digest()
     factor = int.from_bytes(digest[:8], "big") % (_PRIME - 1) + 1
@@ -78,6 +81,12 @@ def request_code_break(
         problems["explanation"] = "Say why the treatment must be known."
     if problems:
         raise Invalid(problems)
+    if subject.randomized_at is None:
+        raise Problem(
+            code="not_randomized",
+            title=f"Subject {subject.number} is not randomized.",
+            action="There is no treatment to show.",
+        )
     try:
         with act("request code break", by=by, why=f"{reason}: {signature.meaning}"):
             pk = gate.call("code_break_request", subject.pk, by.label, reason, explanation.strip())
@@ -96,7 +105,8 @@ def _alarm_budget(study: Study, *, by: Actor) -> None:
     """Tell the study managers, once an hour, that more codes were asked for than are allowed. An
     act of its own: the refused act left nothing behind.
     """
-    hour = clock.now().strftime("%Y-%m-%dT%H")
+    # Real time, as the budget counts: the business time of a replay may stand still.
+    hour = timezone.now().strftime("%Y-%m-%dT%H")
     with act("raise alarm", by=by):
         outbox.queue(study, letters.BUDGET, key=f"code-break-budget-{study.pk}-{hour}", refs={})
 

@@ -51,7 +51,7 @@ def a_study(
 ) -> Study:
     """A study with its definition loaded and, unless said otherwise, an active list."""
     loaded = small_definition(code or f"study_{next(_number)}", length)
-    study = studies.load(loaded, by=TESTER, list_exists=False).study
+    study = studies.load(loaded, by=TESTER, list_exists=lambda study: False).study
     if with_list:
         with as_unblinded():
             made = lists.generate_list(study, by=STATISTICIANS[0])
@@ -95,6 +95,7 @@ def a_cohort(centre: Centre, *, size: int = 6, expires_on: date | None = None) -
                 kit = a_kit(centre, lot, arm)
                 CoverKit.objects.create(cohort=cohort, position=position, arm=arm, kit=kit)
         open_centre(centre)
+        lists.open_calls("cohort", cohort.pk)
     return cohort
 
 

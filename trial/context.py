@@ -13,6 +13,7 @@ from iwrs import clock
 from iwrs.accounts.models import Role
 from iwrs.models import Study
 from iwrs.permissions import Act, may
+from trial.middleware import moment_of
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
             "side": settings.SIDE,
             "studies": studies,
             "simulated": bool(simulated) if user.is_authenticated else _any_simulated(),
-            "replayed": any(each.replay_now for each in studies),
+            "replayed": moment_of(studies) is not None,
             "now": clock.now(),
             "roles": _role_names(user) if studies else [],
             "nav": _nav(request, user) if studies and settings.SIDE == "blinded" else [],

@@ -1,12 +1,13 @@
 """What surrounds each request of a signed-in person."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from django.http import HttpRequest, HttpResponse
 
 from enrolment.access import studies_of
 from iwrs import clock
+from iwrs.models import Study
 from iwrs.problems import Problem
 from iwrs.views import problem_page
 
@@ -17,18 +18,25 @@ SIGNED_OUT_AFTER = 30 * 60  # seconds without a request
 class BusinessClock:
     """Let the portal of a replayed study show the replay's present moment.
 
-    A person of several studies sees the moment of the first one that is being replayed.
+    A person who also works in a study at another time gets the real clock: what is recorded in a
+    real study must never carry the moment of a replay.
     """
 
     def __init__(self, get_response: Answer) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        replayed = [each for each in studies_of(request.user) if each.replay_now]
-        if not replayed or replayed[0].replay_now is None:
+        moment = moment_of(studies_of(request.user))
+        if moment is None:
             return self.get_response(request)
-        with clock.at(replayed[0].replay_now):
+        with clock.at(moment):
             return self.get_response(request)
+
+
+def moment_of(studies: Iterable[Study]) -> datetime | None:
+    """The replay's moment that all these studies share, or None: then the real clock counts."""
+    moments = {each.replay_now for each in studies}
+    return moments.pop() if len(moments) == 1 else None
 
 
 class SignedInPages:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from django.db import connection
+
 from assessments.services import create_schedule
 from dispensing.models import Kit
 from dispensing.services import assign, randomized_on, require_cover
@@ -15,6 +17,9 @@ from iwrs.models import Study
 from iwrs.problems import Problem
 from randomization.models import Randomization
 from randomization.services import allocate, require_list
+
+_ACCRUAL = 2  # first key of the advisory lock on a study's accrual
+_CLOSE = 32  # from so few places on, subjects are randomized one after the other
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,39 @@ def _require_ready(subject: Subject) -> None:
     if subject.status != Subject.Status.ELIGIBLE:
         raise not_ready(subject)
     require_list(subject.study)
+    _require_place(subject.study)
     require_cover(subject.centre, clock.today(subject.centre.time_zone))
+
+
+def _require_place(study: Study) -> None:
+    """Raise when the study has as many subjects as its definition allows.
+
+    While many places are left, acts share one lock. Near the end each takes it alone, and so
+    waits until those before it have ended and can be counted.
+    """
+    close = _places_left(study) <= _CLOSE
+    function = "pg_advisory_xact_lock" if close else "pg_advisory_xact_lock_shared"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {function}(%s, %s)", [_ACCRUAL, study.pk])
+    left = _places_left(study)
+    if left <= 0:
+        raise Problem(
+            code="accrual_full",
+            title="The study has all its subjects.",
+            action="No more subjects can be randomized.",
+        )
+    if not close and left <= _CLOSE // 2:  # many were randomized while this one waited
+        raise Problem(
+            code="busy",
+            title="Other subjects are being randomized.",
+            action="Nothing was changed. Please try again in a few seconds.",
+            status=503,
+        )
+
+
+def _places_left(study: Study) -> int:
+    taken = Subject.objects.filter(study=study, randomized_at__isnull=False).count()
+    return study.definition.study.max_subjects - taken
 
 
 def not_ready(subject: Subject) -> Problem:

@@ -210,6 +210,7 @@ class Accrual(StudyAct):
         months = months_of(self.study, clock.today())
         context = {
             "study": self.study,
+            "may_change": allowed(self.person, Act.MANAGE_ACCRUAL, self.study),
             "months": months,
             "total": months[-1].total if months else 0,
             "planned": planned,

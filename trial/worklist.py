@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet, Window
+from django.db.models.functions import RowNumber
 
 from assessments.models import Visit
 from assessments.services import OPEN
@@ -13,7 +14,7 @@ from enrolment.models import Centre, Subject
 from iwrs import clock
 from randomization.models import Randomization
 
-RECENT = 20
+RECENT = 10  # last randomizations shown of each centre
 WAITING = (Subject.Status.SCREENING, Subject.Status.ELIGIBLE)
 
 
@@ -76,8 +77,13 @@ def _kits_to_hand_over(centres: dict[int, CentreWork]) -> list[Dispensation]:
 
 
 def _recent(centres: dict[int, CentreWork]) -> list[Randomization]:
+    place = Window(
+        RowNumber(), partition_by=F("subject__centre_id"), order_by=[F("occurred_at").desc()]
+    )
     return list(
         Randomization.objects.filter(subject__centre__in=centres)
+        .annotate(place=place)
+        .filter(place__lte=RECENT)
         .select_related("subject")
-        .order_by("-occurred_at")[:RECENT]
+        .order_by("-occurred_at")
     )

@@ -43,4 +43,5 @@ def store_cohorts(
     CoverKit.objects.bulk_create(cover, batch_size=BATCH)
     depot.send({each.kit_id: each.cohort.centre_id for each in cover})
     depot.open_centres([cohort.centre_id for cohort in cohorts])
+    depot.open_cohorts([cohort.pk for cohort in cohorts])
     return cohorts

@@ -5,7 +5,6 @@ order of rows nor that of their history tells one.
 """
 
 from collections.abc import Mapping
-from datetime import date
 
 from django.db import connection
 
@@ -103,10 +102,18 @@ def _by_number(kits: list[int]) -> list[int]:
         return [pk for (pk,) in cursor.fetchall()]
 
 
-def settle_places(study: Study, use_until: date) -> None:
+def settle_places(study: Study) -> None:
     """Count places that abandoned calls of the gate have used up as served."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT unblinded.settle_places(%s, %s)", [study.pk, use_until])
+        cursor.execute("SELECT unblinded.settle_places(%s)", [study.pk])
+
+
+def open_cohorts(cohorts: list[int]) -> None:
+    """Make the counter of places of each cohort (keys)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT unblinded.open_calls('cohort', id) FROM unnest(%s::bigint[]) AS id", [cohorts]
+        )
 
 
 def open_centres(centres: list[int]) -> None:

@@ -99,7 +99,7 @@ def unmet(study: Study, as_of: datetime) -> SupplyPlan:
 def _run(study: Study, as_of: datetime) -> SupplyOutcome:
     depot.lock_depot(study)
     until = use_until(study.definition, clock.local_date(as_of, "UTC"))
-    depot.settle_places(study, until)
+    depot.settle_places(study)
     retired = depot.retire(_left_over(study, until))
     visits, covers = needs(study, as_of)
     plan = plan_supply(depot.depot_lots(study), visits, covers)

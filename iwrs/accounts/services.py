@@ -1,16 +1,26 @@
-"""Signing in: counting wrong passwords and locking, as rows that survive a restart."""
+"""Signing in, passwords and the end of an account. Locks are rows that survive a restart."""
 
 from datetime import UTC, datetime, timedelta
 
 from django.contrib.auth.hashers import make_password
+from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.tokens import PasswordResetTokenGenerator
+from django.contrib.sessions.models import Session
+from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.urls import reverse
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 
 from iwrs.accounts.models import User
+from iwrs.actors import Actor
+from iwrs.acts import act
 from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Signature, sign
 
 MOST_FAILURES = 5
 LOCKED_FOR = timedelta(minutes=15)
+_links = PasswordResetTokenGenerator()  # valid for PASSWORD_RESET_TIMEOUT: 3 days
 
 
 def signed_in(email: str, password: str) -> User | None:
@@ -58,6 +68,74 @@ def sign_counted(user: User, password: str, *, meaning: str) -> Signature:
 def is_locked(user: User) -> bool:
     """True while the lock lasts. Real time counts, also while a trial is replayed."""
     return user.locked_until is not None and user.locked_until > datetime.now(UTC)
+
+
+def check_password_text(password: str, user: User) -> None:
+    """Raise `Invalid` on the field `password` when the text is too easy to guess."""
+    try:
+        validate_password(password, user)
+    except ValidationError as problem:
+        raise Invalid(
+            {"password": " ".join(problem.messages)},
+            title="This password is not accepted.",
+            action="Choose another one. Nothing was saved.",
+        ) from None
+
+
+def password_link(user: User) -> str:
+    """The path of the page on which the person sets a password, once and within three days.
+
+    Setting a password, or signing in, makes every earlier link useless.
+    """
+    who = urlsafe_base64_encode(force_bytes(user.pk))
+    return reverse("set-password", args=[who, _links.make_token(user)])
+
+
+def account_of_link(who: str, token: str) -> User | None:
+    """The active account that a link was made for, or None when the link is used up or too old."""
+    try:
+        user = User.objects.filter(pk=int(urlsafe_base64_decode(who)), is_active=True).first()
+    except (ValueError, OverflowError):
+        return None
+    return user if user is not None and _links.check_token(user, token) else None
+
+
+def set_password(user: User, token: str, password: str) -> User:
+    """Set the password by a link. Ends the person's sessions; the link works no more."""
+    with act("set password", by=Actor.person(user)):
+        user = User.objects.select_for_update().get(pk=user.pk)
+        if not user.is_active or not _links.check_token(user, token):
+            raise link_is_dead()
+        check_password_text(password, user)
+        user.set_password(password)
+        user.failed_attempts, user.locked_until = 0, None
+        user.save(update_fields=["password", "failed_attempts", "locked_until"])
+        return user
+
+
+def link_is_dead() -> Problem:
+    """What a person reads who comes with a used or old link."""
+    return Problem(
+        code="link_used_up",
+        title="This link was used before, or it is too old.",
+        action="Ask for a new one where you got it.",
+        status=410,
+    )
+
+
+def end_account(user: User, *, by: Actor) -> int:
+    """End a person's access at once. Returns how many sessions were ended."""
+    with act("end account", by=by):
+        user = User.objects.select_for_update().get(pk=user.pk)
+        user.is_active = False
+        user.save(update_fields=["is_active"])
+        theirs = [
+            each.pk
+            for each in Session.objects.filter(expire_date__gte=datetime.now(UTC))
+            if each.get_decoded().get("_auth_user_id") == str(user.pk)
+        ]
+        Session.objects.filter(pk__in=theirs).delete()
+        return len(theirs)
 
 
 def _checked(user: User, password: str) -> bool:

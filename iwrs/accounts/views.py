@@ -1,6 +1,10 @@
-"""Sign in and sign out. Both sites use these pages, each with its own accounts and cookies."""
+"""Sign in, sign out, set a password.
+
+Both sites use these pages, each with its own accounts and cookies.
+"""
 
 from django import forms
+from django.contrib import messages
 from django.contrib.auth import authenticate, login, logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
@@ -9,7 +13,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from iwrs.forms import PortalForm, password_field
+from iwrs.accounts.services import account_of_link, link_is_dead, set_password
+from iwrs.forms import PortalForm, new_password_field, password_field
+from iwrs.problems import Problem
+from iwrs.views import problem_page
 
 REFUSED = (
     "The e-mail address or the password is not right, or the account is locked. "
@@ -27,6 +34,20 @@ class SignInForm(PortalForm):
         },
     )
     password = password_field("Password")
+
+
+class NewPasswordForm(PortalForm):
+    password = new_password_field(
+        "New password",
+        help_text="At least 12 characters. A few words that do not belong together are good.",
+    )
+    again = new_password_field("The same password again")
+
+    def clean_again(self) -> str:
+        again: str = self.cleaned_data["again"]
+        if again != self.cleaned_data.get("password", again):
+            raise forms.ValidationError("The two passwords are not the same.")
+        return again
 
 
 @sensitive_post_parameters("password")
@@ -53,6 +74,31 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             form.add_error(None, REFUSED)
     context = {"form": form, "next": request.POST.get("next", request.GET.get("next", ""))}
     return render(request, "accounts/sign_in.html", context, status=status)
+
+
+@sensitive_post_parameters("password", "again")
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def set_password_page(request: HttpRequest, who: str, token: str) -> HttpResponse:
+    """Let the holder of a one-time link choose the password of the account it was made for."""
+    user = account_of_link(who, token)
+    if user is None:
+        return problem_page(request, link_is_dead())
+    form = NewPasswordForm(request.POST or None)
+    status = 200
+    if request.method == "POST":
+        status = 422
+        if form.is_valid():
+            try:
+                set_password(user, token, form.cleaned_data["password"])
+            except Problem as problem:
+                form.show(problem)
+                status = problem.status
+            else:
+                messages.success(request, "Your password is set. You can sign in now.")
+                return redirect("sign-in")
+    context = {"form": form, "account": user}
+    return render(request, "accounts/set_password.html", context, status=status)
 
 
 @require_POST

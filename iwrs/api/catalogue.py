@@ -89,6 +89,14 @@ CATALOGUE: dict[str, Meaning] = {
         "The subject is not in screening any more.",
         "Read the subject again. Screening answers are closed after a decision.",
     ),
+    "centre_status": Meaning(
+        409,
+        "The centre's state does not allow this.",
+        "Look at the centre's state. A closed centre stays closed.",
+    ),
+    "deviation_approved": Meaning(
+        409, "The deviation is already approved.", "An approval is given once."
+    ),
     "same_person": Meaning(
         409, "Two different people are needed.", "Ask another person with the right to approve."
     ),
@@ -108,6 +116,9 @@ CATALOGUE: dict[str, Meaning] = {
     ),
     "accrual_not_open": Meaning(
         409, "The study is not open to accrual.", "Wait until the study manager opens it."
+    ),
+    "accrual_full": Meaning(
+        409, "The study has all its subjects.", "No more subjects can be randomized."
     ),
     "no_list": Meaning(
         409,

@@ -66,4 +66,23 @@ BEGIN
                        'FOR EACH ROW EXECUTE FUNCTION public.refuse_change(%s)',
                        v_table.columns, v_table.name, v_table.arguments);
     END LOOP;
+
+    -- Written once, and from then on never changed: what a subject was allocated by, and who set
+    -- an eligibility question aside.
+    FOR v_table IN
+        SELECT listed.name::regclass AS name, listed.since,
+               string_agg(quote_ident(col), ', ') AS columns,
+               string_agg(quote_literal(col), ', ') AS arguments
+          FROM (VALUES
+            ('public.enrolment_subject', 'randomized_at', 'strata stratum_key randomized_at'),
+            ('public.enrolment_deviation', 'approved_at',
+             'subject_id question reason requested_by requested_at approved_by approved_at')
+          ) AS listed (name, since, columns), unnest(string_to_array(listed.columns, ' ')) AS col
+         GROUP BY listed.name, listed.since
+    LOOP
+        EXECUTE format('CREATE OR REPLACE TRIGGER frozen_once BEFORE UPDATE OF %s ON %s '
+                       'FOR EACH ROW WHEN (OLD.%I IS NOT NULL) '
+                       'EXECUTE FUNCTION public.refuse_change(%s)',
+                       v_table.columns, v_table.name, v_table.since, v_table.arguments);
+    END LOOP;
 END $$;

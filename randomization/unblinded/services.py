@@ -12,6 +12,7 @@ from iwrs.definition import StudyDefinition
 from iwrs.models import Study
 from iwrs.problems import Problem
 from iwrs.signatures import Signature
+from iwrs.studies import lock_design
 from randomization.listing import ALGORITHM, Entry, ListDesign, commit, generate
 from randomization.models import ListCommitment
 from randomization.unblinded.models import (
@@ -49,6 +50,7 @@ def generate_list(study: Study, *, by: Actor, seed: bytes | None = None) -> Rand
     seed = seed or secrets.token_bytes(32)
     entries = generate(design, seed)
     with act("generate list", by=by):
+        lock_design(study)
         if RandomizationList.objects.filter(study=study, status="active").exists():
             raise Problem(
                 code="list_exists",
@@ -78,6 +80,7 @@ def approve_list(made: RandomizationList, *, by: Actor, signature: Signature) ->
     Merkle root. Neither approver may be the person who generated it.
     """
     with act("approve list", by=by, why=signature.meaning):
+        lock_design(made.study)
         made = RandomizationList.objects.select_for_update().get(pk=made.pk)
         _require_approvable(made, by)
         if not made.first_approved_by:

@@ -284,8 +284,9 @@ def test_a_second_time(
     edc: Edc, centre: Centre, path: str, body: dict[str, Any], code: str
 ) -> None:
     number = factories.a_randomized_subject(centre).number
-    assert edc.post(f"subjects/{number}/{path}", days(body)).status_code == 201
-    assert_problem(edc.post(f"subjects/{number}/{path}", days(body)), code)
+    with clock.at(clock.now() + timedelta(days=42)):  # the day on which visit 1 is due
+        assert edc.post(f"subjects/{number}/{path}", days(body)).status_code == 201
+        assert_problem(edc.post(f"subjects/{number}/{path}", days(body)), code)
 
 
 def test_a_stopped_drug_has_no_more_kits(edc: Edc, centre: Centre) -> None:

@@ -28,8 +28,22 @@ def copies() -> Iterator[tuple[str, str]]:
             provision.create_database(server, name, bootstrap.database_name())
             provision.close_to_public(server, name)
             undo.callback(_drop, server, name)
+            _keep_dead_rows(undo, name)
         yield names[0], names[1]
         connection.close()
+
+
+def _keep_dead_rows(undo: ExitStack, database: str) -> None:
+    """Hold an old snapshot, so that no page of the copy is tidied up.
+
+    When PostgreSQL tidies a page depends on what happens elsewhere on the server, and would make
+    two copies differ by chance. What was rolled back it may tidy all the same.
+    """
+    with login("owner", database) as owner:
+        owner.execute("VACUUM ANALYZE")
+    holder = undo.enter_context(login("owner", database))
+    holder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    holder.execute("SELECT 1")
 
 
 def _drop(server: psycopg.Connection, name: str) -> None:
@@ -74,7 +88,7 @@ def rewrite_arms(database: str, entries: Mapping[int, str], contents: Mapping[in
                 f" FROM unnest(%s::bigint[], %s::text[]) AS new(key, arm) WHERE t.{key} = new.key",
                 [list(arms), list(arms.values())],
             )
-        owner.execute("VACUUM ANALYZE")
+        owner.execute("ANALYZE")
 
 
 def change_function(owner: psycopg.Connection, name: str, *edits: tuple[str, str]) -> None:

@@ -4,11 +4,17 @@ With a gate that offers the same place again, kits tell exactly which subjects s
 the gate as it is, no place is offered twice, so there is nothing to compare.
 """
 
+from datetime import timedelta
+
 import psycopg
 import pytest
 
+from iwrs import clock
+from iwrs.problems import Problem
+from tests import factories as make
 from tests.blinding import coupled, hostile
 from tests.blinding.hostile import Target, a_target
+from trial.services import randomize
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 
@@ -50,7 +56,7 @@ def test_kits_tell_who_shares_an_arm_only_when_a_place_is_offered_again(target):
             coupled.change_function(
                 owner,
                 "unblinded.take_cover_kit",
-                ("unblinded.spoilt_places(p_calls.centre_id)", "0"),
+                ("unblinded.calls_made('cohort', c.id)", "c.served"),
             )
         with coupled.login("blinded", naive) as eve:
             told = kits_seen(eve, target)
@@ -60,3 +66,52 @@ def test_kits_tell_who_shares_an_arm_only_when_a_place_is_offered_again(target):
     assert len(groups) == 2  # one kit for each arm: the list is read
     assert all(len(arms_of_kit) == 1 for arms_of_kit in groups.values())
     assert len(set(silent)) == len(silent)  # every kit once: nothing is told
+
+
+def _take(eve, subject, until) -> int:
+    """A kit for a subject from cover that is good until this day."""
+    today = clock.today()
+    eve.execute("SELECT gate.allocate(%s)", [subject.pk])
+    [(planned,)] = eve.execute(
+        "INSERT INTO dispensing_dispensation (subject_id, number, due_on, earliest_on, status)"
+        " VALUES (%s, 0, %s, %s, 'planned') RETURNING id",
+        [subject.pk, today, today - timedelta(days=1)],
+    ).fetchall()
+    [(kit,)] = eve.execute(
+        "SELECT gate.assign_kit(%s, %s, %s, now())", [planned, today, until]
+    ).fetchall()
+    return kit
+
+
+def test_a_place_is_not_offered_again_by_steering_to_another_cohort(committed_db, logins):
+    """Two cohorts of different expiry: the caller chooses one by the day until which it is used."""
+    study = make.a_study()
+    centre = make.a_centre(study, cover=0)
+    today = clock.today()
+    for days in (100, 900):
+        make.a_cohort(centre, expires_on=today + timedelta(days=days))
+    subjects = [make.a_subject(centre) for _ in range(4)]
+    eve = logins.blinded()
+    seen = []
+    for subject in subjects:
+        with eve.transaction(force_rollback=True):
+            seen.append(_take(eve, subject, today + timedelta(days=200)))
+        with eve.transaction():
+            _take(eve, subject, today + timedelta(days=60))
+    assert [place for _, place in hostile.positions(logins.owner(), seen)] == [1, 2, 3, 4]
+
+
+def test_a_lost_last_place_stops_nobody_elsewhere(committed_db, logins):
+    study = make.a_study()
+    centre, other = make.a_centre(study), make.a_centre(study)
+    for _ in range(5):
+        randomize(make.a_subject(centre), by=make.TESTER)
+    lost = make.a_subject(centre)
+    eve = logins.blinded()
+    with eve.transaction(force_rollback=True):
+        _take(eve, lost, clock.today() + timedelta(days=60))
+    for _ in range(10):
+        with pytest.raises(Problem) as refused:
+            randomize(lost, by=make.TESTER)
+        assert refused.value.code == "no_kit"
+    assert randomize(make.a_subject(other), by=make.TESTER).first_time

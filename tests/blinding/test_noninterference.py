@@ -137,6 +137,16 @@ def public_rows(database: str) -> dict[str, list[tuple[Any, ...]]]:
         }
 
 
+def sizes(database: str) -> dict[str, int]:
+    """Bytes on disk of every table and index of both schemas, which PostgreSQL tells everybody."""
+    with coupled.login("blinded", database) as blinded:
+        rows = blinded.execute(
+            "SELECT relname, pg_relation_size(oid) FROM pg_class WHERE relkind IN ('r', 'i')"
+            " AND relnamespace IN ('public'::regnamespace, 'unblinded'::regnamespace)"
+        )
+        return dict(rows.fetchall())
+
+
 def _masked(table: str) -> list[str]:
     return sorted(MASKED | ALSO_MASKED.get(table, set()))
 
@@ -195,6 +205,7 @@ def test_blinded_rows_are_the_same_under_two_lists(study, pair):
     assert sum("visit" in name for name in answers) > 15
     assert coupled.differences(answers, answers_again) == {}
     assert coupled.differences(public_rows(first), public_rows(second)) == {}
+    assert coupled.differences(sizes(first), sizes(second)) == {}
 
 
 def test_the_comparison_sees_one_changed_byte(study, pair):

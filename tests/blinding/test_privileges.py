@@ -26,6 +26,7 @@ MAY_RUN = {
     "gate.code_break_request(p_subject bigint, p_by text, p_reason text, p_explanation text)"
     " returns bigint",
     "gate.code_break_reveal(p_request bigint, p_at timestamp with time zone) returns text",
+    "gate.has_cover(p_centre bigint, p_use_until date) returns boolean",
     "gate.recipient_fingerprint(p_study bigint, p_recipient text) returns text",
     "public._pgtrigger_should_ignore(trigger_name name) returns boolean",
 }
@@ -33,7 +34,7 @@ MAY_RUN = {
 RUN_AS_OWNER = {
     "public._pgh_attach_context() returns uuid",
     "unblinded.open_calls(p_kind text, p_id bigint) returns void",
-    "unblinded.settle_places(p_study bigint, p_use_until date) returns void",
+    "unblinded.settle_places(p_study bigint) returns void",
 }
 PINNED = {
     "search_path=pg_catalog, public, pg_temp",
@@ -100,7 +101,7 @@ def test_every_gate_pins_what_a_caller_could_turn(blinded):
     rows = blinded.execute(
         "SELECT proname, proconfig FROM pg_proc WHERE pronamespace = 'gate'::regnamespace"
     ).fetchall()
-    assert len(rows) == 5
+    assert len(rows) == 6
     for name, settings in rows:
         assert set(settings) >= PINNED, name
 
@@ -255,7 +256,8 @@ def test_a_default_of_its_own_does_not_make_it_another_role(blinded, logins):
         "SELECT * FROM pg_authid",
         "SELECT pg_create_logical_replication_slot('x', 'test_decoding')",
         "SELECT unblinded.open_calls('centre', 1)",
-        "SELECT unblinded.spoilt_places(1)",
+        "SELECT unblinded.calls_made('centre', 1)",
+        "SELECT unblinded.draw_call('centre', 1)",
     ],
 )
 def test_it_makes_nothing_and_reads_no_server_file(blinded, statement):

@@ -75,12 +75,12 @@ def everything_seen(
     seen: dict[str, Any] = {}
     with coupled.login("blinded", database) as eve:
         eve.execute(settings)
-        with eve.transaction(force_rollback=True):  # fills the session's caches
+        with eve.transaction():  # fills the session's caches
             hostile.take_kit(eve, target.waiting[0])
             hostile.request(eve, target.treated)
         before = [_counted(eve, query) for query in (SERVER_COUNTERS, INDEX_COUNTERS)]
-        for number, subject in enumerate(target.waiting):
-            with eve.transaction(force_rollback=number % 2 == 1):
+        for number, subject in enumerate(target.waiting[1:]):
+            with eve.transaction():
                 seen[f"allocate {number}"] = work(eve, "gate.allocate(%s)", subject.pk)
                 planned = hostile.plan(eve, subject)
                 seen[f"first kit {number}"] = work(eve, ASSIGN_NOW, planned)
@@ -139,7 +139,7 @@ def test_the_work_is_the_same_whichever_the_arm(target, settings):
     # Both arms were given in each copy, and never the same one to the same subject.
     assert len(set(given[0])) == 2
     assert all(one != other for one, other in zip(*given, strict=True))
-    assert len(first) == 2 * 8 + 5
+    assert len(first) == 2 * 7 + 5
     assert first["statistics"] == [(0,)]
     assert coupled.differences(first, second) == {}
 

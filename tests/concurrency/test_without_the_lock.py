@@ -114,8 +114,8 @@ def test_without_the_lock_two_subjects_share_a_kit(logins):
             coupled.change_function(
                 owner,
                 "unblinded.take_cover_kit",
-                (" FOR UPDATE OF c LOOP", " LOOP"),
-                ("unblinded.spoilt_places(p_calls.centre_id)", "0"),
+                (" LIMIT 1 FOR UPDATE OF c;", " LIMIT 1;"),
+                ("unblinded.calls_made('cohort', c.id)", "c.served"),
             )
             drop_unique(owner, "unblinded.kit_assignment", "kit_id")
             drop_unique(owner, "public.dispensing_dispensation", "kit_id")

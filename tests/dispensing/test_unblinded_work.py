@@ -280,7 +280,7 @@ def test_abandoned_calls_are_watched(committed_db: None):
     with connection.cursor() as cursor:
         cursor.execute("SET ROLE iwrs_owner")
         for _ in range(8):
-            cursor.execute(f"SELECT nextval('unblinded.calls_centre_{centre.pk}')")
+            cursor.execute("SELECT unblinded.draw_call('centre', %s)", [centre.pk])
         cursor.execute("SET ROLE iwrs_blinded")
     with as_unblinded():
         (alarm,) = watch_calls()
@@ -293,10 +293,11 @@ def test_places_spoilt_by_abandoned_calls_are_supplied_again(committed_db: None)
     with as_unblinded():
         supply.run_supply(study, START)
     centre = study.centres.get()
+    cohort = centre.cohorts.get()
     with connection.cursor() as cursor:
         cursor.execute("SET ROLE iwrs_owner")
         for _ in range(5):
-            cursor.execute(f"SELECT nextval('unblinded.calls_centre_{centre.pk}')")
+            cursor.execute("SELECT unblinded.draw_call('cohort', %s)", [cohort.pk])
         cursor.execute("SET ROLE iwrs_blinded")
     with as_unblinded():
         assert supply.run_supply(study, START).cohorts == 1

@@ -10,6 +10,7 @@ from django.db import connection
 from assessments.models import Contact, SubjectEvent, TumourRead, Visit
 from dispensing.models import DrugStop, FirstDose
 from enrolment.models import Centre, Subject
+from randomization.models import Randomization
 from randomization.unblinded.models import Allocation, ListEntry
 from tests.roles import as_unblinded
 
@@ -34,6 +35,17 @@ def many_subjects(
     chance = random.Random(seed)
     subjects = Subject.objects.bulk_create(
         _subject(centre, number, chance) for number in _free_numbers(centre, count)
+    )
+    Randomization.objects.bulk_create(
+        Randomization(
+            subject=subject,
+            study=centre.study,
+            number=f"{subject.pk:08d}",
+            stratum_key=subject.stratum_key,
+            occurred_at=subject.randomized_at,
+            by="Tester",
+        )
+        for subject in subjects
     )
     rows = [_course(subject, chance) for subject in subjects if courses]
     for model in (TumourRead, SubjectEvent, Contact, FirstDose, DrugStop, Visit):

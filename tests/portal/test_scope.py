@@ -12,7 +12,7 @@ from enrolment.access import centres_for, require, studies_for, subjects_for
 from enrolment.models import CentreRole
 from enrolment.services import request_deviation
 from iwrs.accounts.models import UNBLINDED_ROLES, Role, StudyRole
-from iwrs.permissions import MAY, Act
+from iwrs.permissions import MAY, Act, one_person_may_hold
 from tests.factories import (
     TESTER,
     a_centre,
@@ -23,7 +23,8 @@ from tests.factories import (
     passing_answers,
 )
 
-OPEN_TO_ALL = {"health", "sign-in", "sign-out"}
+OPEN_TO_ALL = {"health", "sign-in", "sign-out", "set-password"}
+SITE_PEOPLE = (Role.SITE_COORDINATOR, Role.INVESTIGATOR, Role.PHARMACIST, Role.MONITOR)
 
 
 def portal_patterns(resolver=None):
@@ -45,11 +46,16 @@ def objects_of(centre):
     subject = a_randomized_subject(centre)
     visit = subject.visits.first()
     dispensation = subject.dispensations.first()
+    role = a_user(Role.PHARMACIST, centre=centre).centre_roles.get()
     return {
         "centre": centre.pk,
         "activate-centre": centre.pk,
         "suspend-centre": centre.pk,
         "screen": centre.pk,
+        "people": centre.pk,
+        "add-person": centre.pk,
+        "person-link": role.pk,
+        "end-centre-role": role.pk,
         "approve-deviation": deviation.pk,
         "assign-kit": dispensation.pk,
         "hand-over": dispensation.pk,
@@ -66,7 +72,7 @@ MORE = {"event": {"kind": "death"}, "stop-drug": {"drug": "exemestane"}}
 def test_another_centres_object_is_not_found_at_any_address(site, signed_in):
     at_there = objects_of(site.there)
     tried = 0
-    for role in (Role.SITE_COORDINATOR, Role.INVESTIGATOR, Role.PHARMACIST, Role.MONITOR):
+    for role in SITE_PEOPLE:
         browser = signed_in(getattr(site, role))
         for pattern in portal_patterns():
             names = set(pattern.pattern.converters)
@@ -81,6 +87,41 @@ def test_another_centres_object_is_not_found_at_any_address(site, signed_in):
             assert site.there.name not in read.content.decode() + sent.content.decode()
             tried += 1
     assert tried > 70
+
+
+@pytest.mark.django_db
+def test_a_page_of_the_whole_study_is_not_found_by_people_of_a_site(site, signed_in):
+    tried = set()
+    for role in SITE_PEOPLE:
+        browser = signed_in(getattr(site, role))
+        for pattern in portal_patterns():
+            if set(pattern.pattern.converters) != {"code"}:
+                continue
+            address = reverse(pattern.name, kwargs={"code": site.study.code})
+            assert browser.get(address).status_code == 404, f"{role} {address}"
+            assert browser.post(address, {}).status_code in {404, 405}, f"{role} {address}"
+            tried.add(pattern.name)
+    assert tried >= {"accrual", "change-accrual", "add-centre", "analysis", "cut-data"}
+
+
+@pytest.mark.django_db
+def test_people_of_a_site_do_not_manage_their_own_site(site, signed_in):
+    role = site.pharmacist.centre_roles.get()
+    for name, pk in [
+        ("activate-centre", site.here.pk),
+        ("suspend-centre", site.here.pk),
+        ("people", site.here.pk),
+        ("add-person", site.here.pk),
+        ("person-link", role.pk),
+        ("end-centre-role", role.pk),
+    ]:
+        address = reverse(name, args=[pk])
+        for each in SITE_PEOPLE:
+            browser = signed_in(getattr(site, each))
+            assert browser.get(address).status_code == 403, f"{each} {address}"
+            assert browser.post(address, {"why": "No"}).status_code in {403, 405}
+    role.refresh_from_db()
+    assert role.until is None
 
 
 @pytest.mark.django_db
@@ -180,6 +221,20 @@ def test_every_role_is_in_the_table_and_no_role_holds_acts_of_both_sides():
     for role, acts in MAY.items():
         assert acts <= unblinded if role in UNBLINDED_ROLES else not acts & unblinded
     assert all(any(act in acts for acts in MAY.values()) for act in Act)
+
+
+def test_no_role_joins_duties_that_are_kept_apart_and_pairs_of_roles_are_told_apart():
+    assert all(one_person_may_hold([role]) for role in Role)
+    for one, other, together in [
+        (Role.ADMINISTRATOR, Role.SAFETY_PHYSICIAN, False),
+        (Role.STUDY_MANAGER, Role.INVESTIGATOR, False),
+        (Role.STUDY_MANAGER, Role.PHARMACIST, False),
+        (Role.SITE_COORDINATOR, Role.SAFETY_PHYSICIAN, False),
+        (Role.STUDY_MANAGER, Role.MONITOR, True),
+        (Role.INVESTIGATOR, Role.SITE_COORDINATOR, True),
+        (Role.STUDY_MANAGER, Role.ADMINISTRATOR, True),
+    ]:
+        assert one_person_may_hold([one, other]) is together, f"{one} {other}"
 
 
 @pytest.mark.parametrize("act", [Act.CUT_DATA, Act.REQUEST_EXTRACT])

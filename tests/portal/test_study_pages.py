@@ -10,9 +10,13 @@ from django.urls import reverse
 
 from dsmb.models import DataCut, Extract
 from iwrs import clock
-from tests.factories import a_centre, a_randomized_subject, a_subject
+from iwrs.accounts.models import StudyRole
+from iwrs.models import Study
+from tests.factories import a_centre, a_cohort, a_randomized_subject, a_study, a_subject
 from tests.roles import as_unblinded
 from trial.accrual import Month, chart, months_of
+from trial.middleware import moment_of
+from trial.worklist import RECENT, work_of
 
 
 def queries_of(browser, address):
@@ -191,3 +195,49 @@ def test_unknown_addresses_get_a_page_that_says_what_to_do(site, signed_in):
     answer = signed_in(site.investigator).get("/nowhere/")
     assert answer.status_code == 404
     assert b"This page was not found." in answer.content
+
+
+def test_who_also_works_in_a_real_study_keeps_the_real_clock(site, signed_in):
+    site.study.replay_now = datetime(2011, 2, 11, 12, tzinfo=UTC)
+    site.study.save()
+    real = a_study(with_list=False)
+    StudyRole.objects.create(
+        user=site.study_manager, study_code=real.code, role="study_manager", since=date(2000, 1, 1)
+    )
+    centre = a_centre(real, active=False, cover=0)
+    manager = signed_in(site.study_manager)
+    page = manager.get(reverse("home")).content.decode()
+    assert "11 February 2011" not in page
+    assert "Time in the replayed study" not in page
+    yesterday = (clock.today("Europe/Paris") - timedelta(days=1)).isoformat()
+    manager.post(reverse("activate-centre", args=[centre.pk]), {"ethics_approved_on": yesterday})
+    centre.refresh_from_db()
+    assert centre.status == "active"
+    assert clock.now() - centre.activated_at < timedelta(minutes=1)
+    alone = signed_in(site.administrator).get(reverse("home")).content.decode()
+    assert "Time in the replayed study: 11 February 2011, 12:00 UTC" in alone
+
+
+def test_two_replays_at_different_moments_leave_the_real_clock():
+    early, late = datetime(2010, 1, 1, tzinfo=UTC), datetime(2011, 1, 1, tzinfo=UTC)
+    for moments, expected in [
+        ([], None),
+        ([None], None),
+        ([early], early),
+        ([early, early], early),
+        ([early, late], None),
+        ([early, None], None),
+    ]:
+        assert moment_of([Study(replay_now=each) for each in moments]) == expected
+
+
+def test_last_randomizations_of_one_centre_do_not_hide_those_of_another(site):
+    quiet = a_randomized_subject(a_centre(site.study))
+    for _ in range(RECENT + 1):
+        a_cohort(site.here, size=1)
+        a_randomized_subject(site.here)
+    at_busy, at_quiet = work_of([site.here, quiet.centre])
+    assert len(at_busy.recent) == RECENT
+    assert [each.subject for each in at_quiet.recent] == [quiet]
+    moments = [each.occurred_at for each in at_busy.recent]
+    assert moments == sorted(moments, reverse=True)

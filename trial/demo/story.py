@@ -130,6 +130,8 @@ def run(story: Story, word: str) -> None:
             "blinded", "replay", STUDY,
             "--subjects", str(options.subjects), "--centres", str(options.centres),
         )  # fmt: skip
+    with story.step("Send the reminders that are due (to a folder)"):
+        story.manage("blinded", "deliver_letters")
     with story.step("Cut the data and request the sealed extract"):
         sealed = story.state / "release" / "extract.age"
         facts = json.loads(story.manage("blinded", "demo_extract", STUDY, "--out", str(sealed)))

@@ -1,63 +1,60 @@
--- A counter that a ROLLBACK cannot turn back, one for each stratum and each centre.
+-- A counter that a ROLLBACK cannot turn back, one for each stratum, centre and cover cohort.
 --
 -- Whoever may call a gate may also roll it back, and learn from many such attempts which kits go
 -- together. A sequence is not undone by ROLLBACK: attempts minus completed acts is the number of
 -- abandoned calls, and a gate refuses when there are more than a few.
 -- Not in schema `gate`: only the unblinded side opens counters (when a list becomes active, when
--- a centre gets its first kits).
+-- a centre gets kits).
 CREATE OR REPLACE FUNCTION unblinded.open_calls(p_kind text, p_id bigint) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF p_kind NOT IN ('stratum', 'centre') THEN
-        RAISE EXCEPTION 'a counter is for a stratum or a centre';
+    IF p_kind NOT IN ('stratum', 'centre', 'cohort') THEN
+        RAISE EXCEPTION 'a counter is for a stratum, a centre or a cohort';
     END IF;
     EXECUTE format('CREATE SEQUENCE IF NOT EXISTS unblinded.calls_%s_%s CACHE 1', p_kind, p_id);
     EXECUTE format('GRANT SELECT ON SEQUENCE unblinded.calls_%s_%s TO iwrs_unblinded', p_kind, p_id);
 END $$;
 GRANT EXECUTE ON FUNCTION unblinded.open_calls(text, bigint) TO iwrs_unblinded;
 
--- Places of a centre's cover that abandoned calls have used up, not yet counted as served.
--- Each call takes a place for good (see 2_assign_kit.sql), so calls minus places served is what
--- the next call leaves out. Ask it with the centre's row in centre_calls locked.
-CREATE OR REPLACE FUNCTION unblinded.spoilt_places(p_centre bigint) RETURNS bigint
-LANGUAGE sql STABLE
+-- How often a counter was drawn.
+CREATE OR REPLACE FUNCTION unblinded.calls_made(p_kind text, p_id bigint) RETURNS bigint
+LANGUAGE sql
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce(pg_sequence_last_value(('unblinded.calls_centre_' || p_centre)::regclass), 0)
-           - (SELECT coalesce(sum(c.served), 0) FROM public.dispensing_cohort c
-               WHERE c.centre_id = p_centre)
+    SELECT coalesce(pg_sequence_last_value(
+        ('unblinded.calls_' || p_kind || '_' || p_id)::regclass), 0)
 $$;
-GRANT EXECUTE ON FUNCTION unblinded.spoilt_places(bigint) TO iwrs_unblinded;
 
--- Count spoilt places as served, cohort by cohort in the gate's order, so that re-supply sees what
--- is really left. A supply run asks it first; how many calls were abandoned is a blinded count.
-CREATE OR REPLACE FUNCTION unblinded.settle_places(p_study bigint, p_use_until date) RETURNS void
+-- Draw a counter and return its new value. Ask it with the row that it belongs to locked.
+-- Not nextval: that is logged 32 values ahead, so that a crash of the server would jump, count calls
+-- that nobody made, and use up places that nobody saw. setval is logged exactly.
+CREATE OR REPLACE FUNCTION unblinded.draw_call(p_kind text, p_id bigint) RETURNS bigint
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT setval(('unblinded.calls_' || p_kind || '_' || p_id)::regclass,
+                  unblinded.calls_made(p_kind, p_id) + 1)
+$$;
+
+-- Count places that abandoned calls have used up as served, so that re-supply sees what is really
+-- left. A supply run asks it first; how many calls were abandoned is a blinded count.
+CREATE OR REPLACE FUNCTION unblinded.settle_places(p_study bigint) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
-    v_centre bigint;
-    v_spoilt bigint;
-    v_cohort record;
+    v_cohort bigint;
 BEGIN
-    FOR v_centre IN SELECT k.centre_id FROM unblinded.centre_calls k
-                      JOIN public.enrolment_centre c ON c.id = k.centre_id
-                     WHERE c.study_id = p_study AND unblinded.spoilt_places(k.centre_id) > 0
-                     ORDER BY k.centre_id FOR UPDATE OF k LOOP
-        v_spoilt := unblinded.spoilt_places(v_centre);
-        FOR v_cohort IN SELECT c.id, c.size - c.served AS places
-                          FROM public.dispensing_cohort c
-                          JOIN public.dispensing_lot l ON l.id = c.lot_id
-                         WHERE c.centre_id = v_centre AND c.served < c.size
-                           AND l.expires_on >= p_use_until
-                         ORDER BY c.received_at, c.id LOOP
-            EXIT WHEN v_spoilt <= 0;
-            UPDATE public.dispensing_cohort c
-               SET served = c.served + least(v_spoilt, v_cohort.places) WHERE c.id = v_cohort.id;
-            v_spoilt := v_spoilt - v_cohort.places;
-        END LOOP;
+    FOR v_cohort IN SELECT h.id FROM public.dispensing_cohort h
+                      JOIN public.enrolment_centre c ON c.id = h.centre_id
+                     WHERE c.study_id = p_study AND h.served < h.size
+                       AND h.served < unblinded.calls_made('cohort', h.id)
+                     ORDER BY h.id LOOP
+        UPDATE public.dispensing_cohort h
+           SET served = least(h.size, unblinded.calls_made('cohort', h.id))
+         WHERE h.id = v_cohort AND h.served < least(h.size, unblinded.calls_made('cohort', h.id));
     END LOOP;
 END $$;
-GRANT EXECUTE ON FUNCTION unblinded.settle_places(bigint, date) TO iwrs_unblinded;
+GRANT EXECUTE ON FUNCTION unblinded.settle_places(bigint) TO iwrs_unblinded;

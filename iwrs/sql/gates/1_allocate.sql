@@ -32,7 +32,6 @@ DECLARE
     v_status text;
     v_cursor unblinded.stratum_cursor;
     v_entry unblinded.list_entry;
-    v_calls bigint;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION USING ERRCODE = 'IW500';
@@ -56,10 +55,12 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'IW002';
     END IF;
 
-    v_calls := nextval(('unblinded.calls_stratum_' || v_cursor.id)::regclass);
-    IF v_calls - v_cursor.used - v_cursor.released_calls > 8 THEN
+    -- Compared before it is drawn: a call that is refused shows nothing and is not counted.
+    IF unblinded.calls_made('stratum', v_cursor.id) - v_cursor.used - v_cursor.released_calls >= 8
+    THEN
         RAISE EXCEPTION USING ERRCODE = 'IW009';
     END IF;
+    PERFORM unblinded.draw_call('stratum', v_cursor.id);
 
     SELECT e.* INTO STRICT v_entry FROM unblinded.list_entry e
      WHERE e.list_id = v_cursor.list_id AND e.stratum_key = v_stratum

@@ -103,6 +103,9 @@ END $$;
 
 -- The kit of an arm at the next place of a centre's cover; null when no place is left, which is
 -- not counted as a call. A part of gate.assign_kit, which has locked the centre's row p_calls.
+--
+-- The place is the cohort's own counter, so a place that a rolled-back call saw is gone from the very
+-- cohort that showed it, whichever cohort the caller steers to by p_use_until.
 CREATE OR REPLACE FUNCTION unblinded.take_cover_kit(
     p_calls unblinded.centre_calls, p_arm text, p_use_until date
 ) RETURNS bigint
@@ -110,36 +113,57 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
     v_cohort bigint;
-    v_position integer;
+    v_position bigint;
     v_kit bigint;
-    v_left bigint := unblinded.spoilt_places(p_calls.centre_id);
-    v_open record;
 BEGIN
-    -- Spoilt places are left out cohort by cohort, in the order of the cohorts.
-    FOR v_open IN SELECT c.id, c.size, c.served FROM public.dispensing_cohort c
-                    JOIN public.dispensing_lot l ON l.id = c.lot_id
-                   WHERE c.centre_id = p_calls.centre_id AND c.served < c.size
-                     AND l.expires_on >= p_use_until
-                   ORDER BY c.received_at, c.id FOR UPDATE OF c LOOP
-        IF v_left < v_open.size - v_open.served THEN
-            v_cohort := v_open.id;
-            v_position := v_open.served + v_left + 1;
-            EXIT;
-        END IF;
-        v_left := v_left - (v_open.size - v_open.served);
-        UPDATE public.dispensing_cohort c SET served = c.size WHERE c.id = v_open.id;
-    END LOOP;
-    IF v_cohort IS NULL THEN
+    UPDATE public.dispensing_cohort c SET served = c.size
+     WHERE c.centre_id = p_calls.centre_id AND c.served < c.size
+       AND unblinded.calls_made('cohort', c.id) >= c.size;
+    SELECT c.id, unblinded.calls_made('cohort', c.id) + 1 INTO v_cohort, v_position
+      FROM public.dispensing_cohort c JOIN public.dispensing_lot l ON l.id = c.lot_id
+     WHERE c.centre_id = p_calls.centre_id AND c.served < c.size AND l.expires_on >= p_use_until
+     ORDER BY c.received_at, c.id LIMIT 1 FOR UPDATE OF c;
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    IF nextval(('unblinded.calls_centre_' || p_calls.centre_id)::regclass)
-       - p_calls.completed - p_calls.released_calls > 8 THEN
+    IF unblinded.calls_made('centre', p_calls.centre_id)
+       - p_calls.completed - p_calls.released_calls >= 8 THEN
         RAISE EXCEPTION USING ERRCODE = 'IW009';
     END IF;
+    PERFORM unblinded.draw_call('centre', p_calls.centre_id);
+    PERFORM unblinded.draw_call('cohort', v_cohort);
     SELECT k.kit_id INTO STRICT v_kit FROM unblinded.cover_kit k
      WHERE k.cohort_id = v_cohort AND k.position = v_position AND k.arm = p_arm;
     UPDATE public.dispensing_cohort c SET served = v_position WHERE c.id = v_cohort;
     UPDATE unblinded.centre_calls c SET completed = c.completed + 1
      WHERE c.centre_id = p_calls.centre_id;
     RETURN v_kit;
+END $$;
+
+-- Whether a centre's cover has a place for one more randomization, used until this day. It counts
+-- blinded acts and abandoned calls, and is asked before a place in the list is taken, so that an
+-- ordinary stock-out is not counted as an abandoned call of the stratum.
+CREATE OR REPLACE FUNCTION gate.has_cover(p_centre bigint, p_use_until date) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp
+SET client_min_messages = error
+SET debug_print_parse = off
+SET debug_print_rewritten = off
+SET debug_print_plan = off
+SET plpgsql.print_strict_params = off
+SET plan_cache_mode = force_generic_plan
+SET jit = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_indexonlyscan = off
+SET enable_indexscan = on
+AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT 1 FROM public.dispensing_cohort c JOIN public.dispensing_lot l ON l.id = c.lot_id
+         WHERE c.centre_id = p_centre AND c.served < c.size AND l.expires_on >= p_use_until
+           AND unblinded.calls_made('cohort', c.id) < c.size);
+EXCEPTION
+    WHEN OTHERS OR query_canceled THEN
+        RAISE EXCEPTION USING MESSAGE = 'refused', ERRCODE = 'IW500';
 END $$;

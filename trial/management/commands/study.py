@@ -16,6 +16,10 @@ from iwrs.problems import Problem
 from randomization.models import ListCommitment
 
 
+def _has_list(study: Study) -> bool:
+    return ListCommitment.objects.filter(study=study).exists()
+
+
 class Command(BaseCommand):
     help = "Load a study definition after showing what it changes, or show the one in force."
 
@@ -55,7 +59,7 @@ class Command(BaseCommand):
             raise CommandError("Nothing was changed.")
         by = Actor(label=f"Command line ({getuser()})")
         try:
-            version = studies.load(loaded, by=by, list_exists=list_exists, simulated=simulated)
+            version = studies.load(loaded, by=by, list_exists=_has_list, simulated=simulated)
         except Problem as problem:
             raise CommandError(str(problem)) from None
         self.stdout.write(f"Stored as version {version.number} of {code}.")

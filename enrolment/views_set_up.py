@@ -1,0 +1,187 @@
+"""The pages by which a study is put to use: add centres, let people in, open accrual."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+
+from enrolment import people, services
+from enrolment.access import centres_for
+from enrolment.forms import AccrualForm, CentreForm, EndRoleForm, PersonForm
+from enrolment.models import CentreRole
+from enrolment.pages import CentreAct, StudyAct
+from enrolment.places import countries
+from iwrs import clock
+from iwrs.accounts.services import password_link
+from iwrs.forms import PortalForm
+from iwrs.models import Study
+from iwrs.permissions import Act
+from iwrs.problems import Invalid, Problem
+from iwrs.studies import set_status
+
+STEPS = {
+    Study.Status.DRAFT: {Study.Status.OPEN: "Open accrual"},
+    Study.Status.OPEN: {
+        Study.Status.PAUSED: "Pause accrual for a time",
+        Study.Status.CLOSED: "Close accrual",
+    },
+    Study.Status.PAUSED: {
+        Study.Status.OPEN: "Open accrual again",
+        Study.Status.CLOSED: "Close accrual",
+    },
+    Study.Status.CLOSED: {Study.Status.OPEN: "Open accrual again"},
+}
+
+
+class AddCentre(StudyAct):
+    act = Act.MANAGE_CENTRES
+    form_class = CentreForm
+    heading = "Add a centre"
+    explain = "The centre cannot enrol before you activate it."
+    submit = "Add the centre"
+
+    def back(self) -> str:
+        return reverse("centres")
+
+    def perform(self, form: PortalForm) -> HttpResponse:
+        typed = form.cleaned_data
+        approved = typed["ethics_approved_on"]
+        if approved is not None and approved > clock.today(typed["time_zone"]):
+            raise Invalid({"ethics_approved_on": "This day is in the future."})
+        taken = Invalid(
+            {"number": f"Centre {typed['number']} exists already. Give another number."}
+        )
+        if self.study.centres.filter(number=typed["number"]).exists():
+            raise taken
+        country = countries()[typed["country_code"]]
+        try:
+            centre = services.add_centre(self.study, by=self.by, country_name=country, **typed)
+        except IntegrityError:  # sent twice at once: the other one won
+            raise taken from None
+        return self.done(f"Centre {centre.number} is added.", reverse("centre", args=[centre.pk]))
+
+
+class ChangeAccrual(StudyAct):
+    """Open, pause or close accrual, with a reason."""
+
+    act = Act.MANAGE_ACCRUAL
+    heading = "Open, pause or close accrual"
+    submit = "Save"
+
+    @property
+    def explain(self) -> str:  # type: ignore[override]
+        state = self.study.get_status_display()
+        return f"State now: {state}. Subjects who are randomized go on in every state."
+
+    def form(self, typed: Any = None) -> PortalForm:
+        return AccrualForm(list(STEPS[Study.Status(self.study.status)].items()), typed)
+
+    def back(self) -> str:
+        return reverse("accrual", args=[self.study.code])
+
+    def perform(self, form: PortalForm) -> HttpResponse:
+        typed = form.cleaned_data
+        study = set_status(self.study, typed["status"], by=self.by, why=typed["why"])
+        return self.done(f"State of the study: {study.get_status_display()}.")
+
+
+class People(CentreAct):
+    """Who has a role at a centre, now or before."""
+
+    act = Act.MANAGE_PEOPLE
+
+    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        roles = self.centre.roles.select_related("user").order_by("user__name", "role")
+        today = people.real_today()
+        now = [each for each in roles if each.until is None or each.until >= today]
+        context = {
+            "centre": self.centre,
+            "now": [(each, not each.user.has_usable_password()) for each in now],
+            "before": [each for each in roles if each not in now],
+        }
+        return render(request, "enrolment/people.html", context)
+
+    def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        return self.http_method_not_allowed(request)
+
+
+class AddPerson(CentreAct):
+    act = Act.MANAGE_PEOPLE
+    form_class = PersonForm
+    heading = "Add a person"
+    explain = "A person who has an account here keeps it, and gets the role."
+    submit = "Give the role"
+
+    def back(self) -> str:
+        return reverse("people", args=[self.centre.pk])
+
+    def perform(self, form: PortalForm) -> HttpResponse:
+        typed = form.cleaned_data
+        person = people.Person(typed["email"], typed["name"])
+        try:
+            held = people.add_to_centre(self.centre, person, typed["role"], by=self.by)
+        except IntegrityError:  # sent twice at once: the other one won
+            raise Problem(
+                code="person_known",
+                title="This person was added a moment ago.",
+                action="Look at the list of people. You can send this page again.",
+            ) from None
+        text = f"{held.user.name} is now {held.get_role_display()} at this centre."
+        if held.user.has_usable_password():
+            return self.done(text)
+        return self.done(text, reverse("person-link", args=[held.pk]))
+
+
+class RoleAct(CentreAct):
+    """An act on one role at a centre."""
+
+    act = Act.MANAGE_PEOPLE
+    held: CentreRole
+
+    def find(self, **kwargs: Any) -> None:
+        within = CentreRole.objects.filter(centre__in=centres_for(self.person))
+        self.held = get_object_or_404(within.select_related("user"), pk=kwargs["pk"])
+        super().find(pk=self.held.centre_id)
+
+    def back(self) -> str:
+        return reverse("people", args=[self.centre.pk])
+
+
+class PersonLink(RoleAct):
+    """The link by which a new person sets a password.
+
+    Only while no password was ever set: by a link for a living account, who manages people could
+    take it over and sign in the person's name.
+    """
+
+    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        user = self.held.user
+        if user.has_usable_password() or not user.is_active:
+            return redirect(self.back())
+        link = settings.PORTAL_URL.rstrip("/") + password_link(user)
+        context = {"centre": self.centre, "held": self.held, "link": link, "back": self.back()}
+        return render(request, "enrolment/person_link.html", context)
+
+    def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        return self.http_method_not_allowed(request)
+
+
+class EndRole(RoleAct):
+    form_class = EndRoleForm
+    submit = "End the role"
+
+    @property
+    def heading(self) -> str:  # type: ignore[override]
+        return f"End the role of {self.held.user.name}"
+
+    @property
+    def explain(self) -> str:  # type: ignore[override]
+        role = self.held.get_role_display()
+        return f"{role}. It ends at once. Other roles of the person stay."
+
+    def perform(self, form: PortalForm) -> HttpResponse:
+        people.end_centre_role(self.held, by=self.by, why=form.cleaned_data["why"])
+        return self.done("The role has ended.")

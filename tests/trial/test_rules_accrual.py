@@ -1,0 +1,51 @@
+"""No more subjects than the definition allows, also when many are randomized at once."""
+
+import pytest
+
+from enrolment.models import Subject
+from iwrs.problems import Problem
+from randomization.models import Randomization
+from tests import factories as make
+from tests.concurrency import racer
+from tests.dsmb.rows import many_subjects
+from tests.roles import Logins
+from trial.services import randomize
+
+LIMIT = 120  # max_subjects of the small study
+STRATA = [{"visceral": answer, "sensitive": "yes"} for answer in ("yes", "no")]
+
+
+def nearly_full(left: int) -> list[Subject]:
+    """Sixteen eligible subjects at four centres of a study that has `left` places."""
+    study = make.a_study()
+    assert study.definition.study.max_subjects == LIMIT
+    centres = [make.a_centre(study) for _ in range(4)]
+    many_subjects(make.a_centre(study, cover=0), LIMIT - left, courses=False)
+    return [make.a_subject(centres[n % 4], strata=STRATA[n % 2]) for n in range(16)]
+
+
+@pytest.mark.django_db
+def test_the_last_place_is_the_last():
+    last, one_more, *_ = nearly_full(left=1)
+    randomize(last, by=make.TESTER)
+    with pytest.raises(Problem) as refused:
+        randomize(one_more, by=make.TESTER)
+    assert refused.value.code == "accrual_full"
+    one_more.refresh_from_db()
+    assert one_more.status == "eligible"
+    assert not randomize(last, by=make.TESTER).first_time
+
+
+@pytest.mark.parametrize("left", [5, 33])
+def test_eight_processes_cannot_overshoot(committed_db: None, logins: Logins, left: int):
+    subjects = nearly_full(left)
+    if left > 16:
+        more = [(subjects[n % 4].centre, STRATA[n % 2]) for n in range(left - 16 + 4)]
+        subjects += [make.a_subject(centre, strata=strata) for centre, strata in more]
+        for centre in {subject.centre for subject in subjects}:
+            make.a_cohort(centre, size=12)
+    shares = racer.shared_out([each.pk for each in subjects])
+    answers = racer.start(logins.url("blinded"), "randomize", shares).answers()
+    problems = [each["problem"] for each in answers if "problem" in each]
+    assert problems == ["accrual_full"] * (len(subjects) - left)
+    assert Randomization.objects.count() == LIMIT

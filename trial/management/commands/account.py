@@ -1,0 +1,120 @@
+"""`manage.py account create | link | end`: accounts and roles of the side it runs on."""
+
+import sys
+from argparse import ArgumentParser
+from getpass import getpass, getuser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from enrolment.people import Person, add_to_centre, give_study_role
+from iwrs.accounts.models import SITE_ROLES, UNBLINDED_ROLES, Role, User
+from iwrs.accounts.services import end_account, password_link
+from iwrs.actors import Actor
+from iwrs.models import Study
+from iwrs.problems import Problem
+
+
+class Command(BaseCommand):
+    help = "Make an account with a role, give a further role, or end an account."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        does = parser.add_subparsers(dest="does", required=True)
+        create = does.add_parser("create", help="give a role, and an account if there is none")
+        create.add_argument("--email", required=True)
+        create.add_argument("--name", required=True)
+        create.add_argument("--study", required=True, help="the study's code")
+        create.add_argument("--role", required=True, choices=Role.values)
+        create.add_argument("--centre", help="number of the centre, for a role at one centre")
+        create.add_argument(
+            "--password-stdin",
+            action="store_true",
+            help="read the password from the first line of standard input",
+        )
+        link = does.add_parser("link", help="make a link to set the password, valid for 3 days")
+        link.add_argument("--email", required=True)
+        end = does.add_parser("end", help="end an account and its sessions at once")
+        end.add_argument("--email", required=True)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if settings.SIDE not in {"blinded", "unblinded"}:
+            raise CommandError(
+                "Set IWRS_SIDE=blinded or IWRS_SIDE=unblinded: accounts have a side."
+            )
+        try:
+            getattr(self, f"_{options['does']}")(options)
+        except Problem as problem:
+            raise CommandError(str(problem)) from None
+
+    def _create(self, options: dict[str, Any]) -> None:
+        role, study = Role(options["role"]), _study(options["study"])
+        _require_this_side(role)
+        centre = None
+        if options["centre"] is not None:
+            centre = study.centres.filter(number=options["centre"]).first()
+            if centre is None:
+                raise CommandError(f"There is no centre {options['centre']} in {study.code}.")
+        elif role in SITE_ROLES:
+            raise CommandError(f"{role.label} is a role at one centre. Give --centre NUMBER.")
+        known = User.objects.filter(email__iexact=options["email"].strip(), is_active=True).first()
+        password = None if known else _password(from_stdin=options["password_stdin"])
+        person = Person(options["email"], options["name"], password)
+        if centre is not None:
+            held: Any = add_to_centre(centre, person, role, by=_by())
+        else:
+            held = give_study_role(study, person, role, by=_by())
+        if known:
+            self.stdout.write(f"{known} has an account already; its password stays.")
+        self.stdout.write(f"{held}, since {held.since}.")
+
+    def _link(self, options: dict[str, Any]) -> None:
+        user = _account(options["email"])
+        if not user.is_active:
+            raise CommandError("This account was ended. `account create` opens it again.")
+        path = password_link(user)
+        address = settings.PORTAL_URL.rstrip("/") if settings.SIDE == "blinded" else ""
+        if not address:
+            self.stderr.write("Put the address of the unblinded site before this path.")
+        self.stdout.write(address + path)
+
+    def _end(self, options: dict[str, Any]) -> None:
+        user = _account(options["email"])
+        ended = end_account(user, by=_by())
+        self.stdout.write(f"The account of {user} is ended, and {ended} of its sessions.")
+
+
+def _require_this_side(role: Role) -> None:
+    side = "unblinded" if role in UNBLINDED_ROLES else "blinded"
+    if side != settings.SIDE:
+        raise CommandError(
+            f"{role.label} is a role of the {side} side. Set IWRS_SIDE={side} and the {side} "
+            "DATABASE_URL."
+        )
+
+
+def _study(code: str) -> Study:
+    study = Study.objects.filter(code=code).first()
+    if study is None:
+        raise CommandError(f"There is no study with the code {code}.")
+    return study
+
+
+def _account(email: str) -> User:
+    user = User.objects.filter(email__iexact=email.strip()).first()
+    if user is None:
+        raise CommandError(f"There is no account {email} on the {settings.SIDE} side.")
+    return user
+
+
+def _password(*, from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass("Password: ")
+    if getpass("The same password again: ") != password:
+        raise CommandError("The two passwords are not the same. Nothing was saved.")
+    return password
+
+
+def _by() -> Actor:
+    return Actor(label=f"Command line ({getuser()})")
