@@ -37,10 +37,10 @@ MASKED = {
     "pgh_created_at",
     "pgh_context_id",
 }
-# A letter about a code break is due at the time that the database recorded, and transactions of all
+# A letter is due and sent in real time, and transactions of all
 # databases are numbered together.
 ALSO_MASKED = {
-    "public.iwrs_outboxmessage": {"due_at"},
+    "public.iwrs_outboxmessage": {"due_at", "sent_at"},
     "public.randomization_codebreakrequest": {"transaction"},
 }
 # Place on disk, order of the writing transactions, order within one, and the values.

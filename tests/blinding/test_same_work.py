@@ -5,6 +5,8 @@ two copies of one database, every arm swapped in one, every call of the gates me
 """
 
 import json
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
@@ -14,6 +16,8 @@ from iwrs import clock
 from tests import factories as make
 from tests.blinding import coupled, hostile
 from tests.roles import as_unblinded
+
+ChangeArms = Callable[[Mapping[int, str]], dict[int, str]]
 
 # What an insider can ask after each call. Statistics of the own transaction, and of the server.
 OWN_COUNTERS = """
@@ -128,38 +132,54 @@ def target(committed_db) -> hostile.Target:
     ],
 )
 def test_the_work_is_the_same_whichever_the_arm(target, settings):
-    visit = _sent_visit_kit(target)
-    with coupled.copies() as (as_it_is, swapped):
-        entries, contents = coupled.arms(as_it_is)
-        coupled.rewrite_arms(as_it_is, entries, contents)
-        coupled.rewrite_arms(swapped, coupled.swapped(entries), coupled.swapped(contents))
-        first = everything_seen(as_it_is, target, visit, settings)
-        second = everything_seen(swapped, target, visit, settings)
-        given = [_arms_given(database) for database in (as_it_is, swapped)]
-    # Both arms were given in each copy, and never the same one to the same subject.
-    assert len(set(given[0])) == 2
-    assert all(one != other for one, other in zip(*given, strict=True))
-    assert len(first) == 2 * 7 + 5
-    assert first["statistics"] == [(0,)]
-    assert coupled.differences(first, second) == {}
+    assert differs_always(target, coupled.swapped, settings) == set()
 
 
 def test_a_difference_in_the_work_would_be_seen(target):
     """The measure itself: a longer code of one arm is seen in the bytes written."""
+
+    def longer(arms: Mapping[int, str]) -> dict[int, str]:
+        return {key: arm.ljust(8, "X") if arm == "PBO" else arm for key, arm in arms.items()}
+
+    seen = differs_always(target, longer, attempts=2)
+    assert any(re.match(r"/allocate \d/wal bytes", name) for name in seen)
+
+
+def differs_always(
+    target: hostile.Target, change: ChangeArms, settings: str = "", attempts: int = 5
+) -> set[str]:
+    """What differs between the copies in every attempt.
+
+    Checkpoints and other sessions of the server add a record or a page now and then. What an arm
+    causes, it causes each time.
+    """
     visit = _sent_visit_kit(target)
-    with coupled.copies() as (as_it_is, swapped):
+    always: set[str] | None = None
+    for _ in range(attempts):
+        found = set(_compare(target, change, settings, visit))
+        always = found if always is None else always & found
+        if not always:
+            break
+    return always or set()
+
+
+def _compare(
+    target: hostile.Target, change: ChangeArms, settings: str, visit: int
+) -> dict[str, Any]:
+    with coupled.copies() as (as_it_is, changed):
         entries, contents = coupled.arms(as_it_is)
         coupled.rewrite_arms(as_it_is, entries, contents)
-        longer = {arm: arm.ljust(8, "X") if arm == "PBO" else arm for arm in ("EVE", "PBO")}
-        coupled.rewrite_arms(
-            swapped,
-            {key: longer[arm] for key, arm in entries.items()},
-            {key: longer[arm] for key, arm in contents.items()},
-        )
-        first = everything_seen(as_it_is, target, visit)
-        second = everything_seen(swapped, target, visit)
-    seen = coupled.differences(first, second)
-    assert any(name.startswith("/allocate") for name in seen)
+        coupled.rewrite_arms(changed, change(entries), change(contents))
+        first = everything_seen(as_it_is, target, visit, settings)
+        second = everything_seen(changed, target, visit, settings)
+        given = [_arms_given(database) for database in (as_it_is, changed)]
+    # Every call was answered, both arms were given, and the copies did differ.
+    assert len(first) == 2 * 7 + 5
+    assert first["statistics"] == [(0,)]
+    assert len(given[0]) == 1 + 8
+    assert len(set(given[0])) == 2
+    assert given[0] != given[1]
+    return coupled.differences(first, second)
 
 
 def _arms_given(database: str) -> list[str]:

@@ -84,4 +84,4 @@ def test_a_subject_who_is_not_randomized_has_no_code(subject):
         other = make.a_subject(subject.centre)
     with pytest.raises(Problem) as refused:
         ask(other)
-    assert refused.value.code == "not_ready_to_randomize"
+    assert refused.value.code == "not_randomized"
