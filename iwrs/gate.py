@@ -84,6 +84,6 @@ def call(function: str, *arguments: Any) -> Any:
     """Call one gate function and return its single value."""
     places = ", ".join(["%s"] * len(arguments))
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT gate.{function}({places})", arguments)  # noqa: S608
+        cursor.execute(f"SELECT gate.{function}({places})", arguments)
         row = cursor.fetchone()
     return row[0] if row else None

@@ -16,8 +16,9 @@ from tests.api.client import Edc, screening_body
 pytestmark = pytest.mark.django_db
 
 # Token with client and study; begin; hold the key; look for a stored answer; subject; open the
-# act; centre; subject; list; count; definition; accrual lock; count; cover; allocate; subject; randomization; drug stops;
-# dispensations; visits; assign; kit; visits for the answer; store the answer; commit.
+# act; centre; subject; list; count; definition; accrual lock; count; cover; allocate; subject;
+# randomization; drug stops; dispensations; visits; assign; kit; visits for the answer; store the
+# answer; commit.
 RANDOMIZATION_QUERIES = 25
 
 

@@ -173,7 +173,10 @@ def test_the_rooms_letters_are_found_without_being_imported():
     shown = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert shown.stdout.strip() == "['code-break-budget', 'code-break-requested', 'interim-notice', 'visit-overdue', 'visit-reminder']"
+    assert (
+        shown.stdout.strip()
+        == "['code-break-budget', 'code-break-requested', 'interim-notice', 'visit-overdue', 'visit-reminder']"
+    )
 
 
 def test_a_simulated_study_says_so_first(study, writers):

@@ -51,18 +51,19 @@ def tape(nature: Nature, schedule: Schedule, *, supply_every_days: int = 7) -> l
     first = min(step.day for step in steps)
     day = first
     while day <= nature.cut:
-        steps.append(Step(day, Act.SUPPLY, _noon(day)))
-        steps.append(Step(day, Act.SWEEP, _noon(day)))
+        steps.append(Step(day, Act.SUPPLY, _moment_on(day)))
+        steps.append(Step(day, Act.SWEEP, _moment_on(day)))
         day += timedelta(days=supply_every_days)
     return sorted(steps)
 
 
-def _noon(day: date) -> datetime:
-    return datetime.combine(day, time(12), tzinfo=UTC)
+def _moment_on(day: date) -> datetime:
+    # At ten in UTC it is the same day at every centre, from Hawaii to Auckland.
+    return datetime.combine(day, time(10), tzinfo=UTC)
 
 
 def _on(day: date, act: Act, who: int, **details: object) -> Step:
-    return Step(day, act, _noon(day), who, details)
+    return Step(day, act, _moment_on(day), who, details)
 
 
 def _centres(nature: Nature) -> Iterator[Step]:

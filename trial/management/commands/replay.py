@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -57,6 +58,9 @@ class Command(BaseCommand):
         )
 
     def _play(self, nature: Nature, study: Study) -> int:
+        # A replay can be played again, so it does not wait for the disk after each of its acts.
+        with connection.cursor() as cursor:
+            cursor.execute("SET synchronous_commit = off")
         player = Player(nature, study, lambda moment: ask_and_wait(study, moment))
         columns = (
             TextColumn("{task.description}"),
