@@ -173,10 +173,8 @@ def test_the_rooms_letters_are_found_without_being_imported():
     shown = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert (
-        shown.stdout.strip()
-        == "['code-break-budget', 'code-break-requested', 'interim-notice', 'visit-overdue', 'visit-reminder']"
-    )
+    topics = ["code-break-budget", "code-break-requested", "interim-notice"]
+    assert shown.stdout.strip() == str([*topics, "visit-overdue", "visit-reminder"])
 
 
 def test_a_simulated_study_says_so_first(study, writers):

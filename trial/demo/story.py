@@ -144,7 +144,7 @@ def run(story: Story, word: str) -> None:
     report = (opened / "summary.txt").read_text(encoding="utf-8")
     page = summary_page(report, facts, story.took)
     (story.state / "summary.txt").write_text(page, encoding="utf-8")
-    story.console.print(page, markup=False, highlight=False)
+    story.console.print(page, markup=False, highlight=False, soft_wrap=True)
 
 
 def save_blinded_login(story: Story) -> None:
