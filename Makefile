@@ -7,12 +7,12 @@ READY := $(VENV)/.ready
 ARGS ?=
 WORKERS ?= 2
 
-.PHONY: demo test lint bench prove browser lock clean
+.PHONY: demo test lint bench prove programs lock clean
 
 demo: $(READY)  ## bring the whole system up, replay a simulated trial, serve until Ctrl-C
 	$(BIN)/python -m trial.demo.story $(ARGS)
 
-test: $(READY) browser lint  ## every check that a change has to pass
+test: $(READY) programs lint  ## every check that a change has to pass
 	$(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow" $(ARGS)
 
 lint: $(READY)  ## style, types, and which room may import which
@@ -21,15 +21,17 @@ lint: $(READY)  ## style, types, and which room may import which
 	$(BIN)/lint-imports
 	IWRS_SECRET_KEY=for-the-type-checker DATABASE_URL=postgresql://nobody@/none $(BIN)/mypy
 
-prove: $(READY) browser  ## slow proofs: large replays, long fault runs
+prove: $(READY) programs  ## slow proofs: large replays, long fault runs
 	$(BIN)/python -m pytest -n $(WORKERS) -q -m slow $(ARGS)
 
 bench: $(READY)  ## ratios within one run
 	$(BIN)/python -m bench.randomize $(ARGS)
 
-# Debian's Chromium for the browser tests; a machine that has one keeps it.
-browser:
-	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+# Debian's packages for the tests: a browser for the pages, curl and jq for what docs/api.md shows,
+# unzip for an opened extract. What a machine has already stays as it is.
+programs:
+	@missing=$$(for name in chromium curl jq unzip; do command -v $$name >/dev/null || echo $$name; done); \
+	test -z "$$missing" || { apt-get update -qq && apt-get install -y -qq $$missing; }
 
 $(READY): requirements/dev.lock
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=...")'

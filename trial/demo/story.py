@@ -42,6 +42,7 @@ class Story:
     options: argparse.Namespace
     console: Console
     took: dict[str, float] = field(default_factory=dict)
+    edc_client: str = ""
 
     @property
     def state(self) -> Path:
@@ -119,6 +120,11 @@ def set_up(story: Story, word: str) -> None:
             "blinded", "demo_site", STUDY, "--centres", str(options.centres),
             extra={"IWRS_DEMO_WORD": word},
         )  # fmt: skip
+        story.edc_client = story.manage(
+            "blinded", "edc_client", "create", "--study", STUDY, "--name", "Demo EDC", "--scopes",
+            *("subjects:read", "subjects:screen", "subjects:randomize"),
+            *("kits:dispense", "assessments:report"),
+        )  # fmt: skip
 
 
 def run(story: Story, word: str) -> None:
@@ -173,6 +179,7 @@ def print_addresses(story: Story, word: str) -> None:
     story.console.print(f"Unblinded staff: http://localhost:{port + 1}/")
     story.console.print(f"API:             http://localhost:{port}/api/v1/docs/")
     story.console.print(f"Password:        {word}")
+    story.console.print(f"An EDC client:   {' '.join(story.edc_client.split())}", soft_wrap=True)
     story.console.print(f"E-mails, logs, sealed extract: {story.state}")
 
 
