@@ -58,6 +58,8 @@ def a_study(
             for person in STATISTICIANS[1:]:
                 signature = Signature(person.label, clock.now(), "I approve this list")
                 made = lists.approve_list(made, by=person, signature=signature)
+    if status != Study.Status.DRAFT:
+        study = studies.set_status(study, Study.Status.OPEN, by=TESTER)
     return studies.set_status(study, status, by=TESTER)
 
 

@@ -187,6 +187,11 @@ CATALOGUE: dict[str, Meaning] = {
     "code_break_refused": Meaning(
         409, "The code break cannot be shown.", "Make a new request in the portal."
     ),
+    # people are no part of the API either
+    "duties_kept_apart": Meaning(
+        409, "One person cannot hold these two roles in one study.", "Choose another person."
+    ),
+    "person_known": Meaning(409, "The person already has this role.", "Nothing needs to be done."),
     # the system
     "internal": Meaning(
         500,
