@@ -1,6 +1,6 @@
 """Plays a tape through the same services as the portal and the API use."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 
 from assessments import services as assessments
@@ -58,16 +58,15 @@ class Player:
             Act.DEATH: lambda step: self._event(step, SubjectEvent.Kind.DEATH),
         }
 
-    def play(self, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
-        """Play the whole tape. `progress(done, total)` is called after each step."""
-        for done, step in enumerate(self.steps, start=1):
+    def play(self, steps: Sequence[Step] | None = None) -> None:
+        """Play these steps, or the whole tape."""
+        for step in self.steps if steps is None else steps:
             with clock.at(step.moment):
                 try:
                     self._verbs[step.act](step)
                 except Problem as problem:
-                    problem.add_note(f"at step {done}: {step}")
+                    problem.add_note(f"at {step}")
                     raise
-            progress(done, len(self.steps))
 
     def _patient(self, step: Step) -> PatientCourse:
         return self.nature.patients[step.who]

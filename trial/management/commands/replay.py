@@ -5,13 +5,13 @@ import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from iwrs.models import Study
 from trial.demo.cast import LIST_SEED, NATURE_SEED
 from trial.nature import SIMULATED_NOTE, Nature
+from trial.replay.pair import play_on_two_cores
 from trial.replay.player import Player, add_centres
 from trial.replay.source import simulated_trial
 from trial.replay.supply import NoSupply, ask_and_wait
@@ -58,9 +58,6 @@ class Command(BaseCommand):
         )
 
     def _play(self, nature: Nature, study: Study) -> int:
-        # A replay can be played again, so it does not wait for the disk after each of its acts.
-        with connection.cursor() as cursor:
-            cursor.execute("SET synchronous_commit = off")
         player = Player(nature, study, lambda moment: ask_and_wait(study, moment))
         columns = (
             TextColumn("{task.description}"),
@@ -71,7 +68,7 @@ class Command(BaseCommand):
         with Progress(*columns, console=Console(stderr=True)) as progress:
             task = progress.add_task("Replaying", total=len(player.steps))
             try:
-                player.play(lambda done, total: progress.update(task, completed=done))
+                play_on_two_cores(player, lambda done, total: progress.update(task, completed=done))
             except NoSupply as problem:
                 raise CommandError(str(problem)) from problem
         Study.objects.filter(pk=study.pk).update(replay_now=player.steps[-1].moment)
