@@ -1,9 +1,9 @@
 """A replay on two cores: two processes share the subjects and meet at each supply run.
 
 The first plays everything that needs one order for the whole study (centres, screening,
-randomization, supply, sweeps) and subjects in their first week; the second plays most of the others.
-What a week leaves behind is as if one process had played it, since acts of different
-subjects do not depend on each other between two supply runs.
+randomization, supply, sweeps) and subjects in their first week; the second plays most of the
+others. A week leaves behind what one process would have left, since acts of different subjects do
+not depend on each other between two supply runs.
 """
 
 import multiprocessing
