@@ -224,7 +224,7 @@ def test_an_unknown_level_is_named(bolero2: StudyDefinition, answer: Any) -> Non
 
 
 def test_a_study_without_factors_has_one_stratum() -> None:
-    definition = study((("factors",), REMOVE), (("randomization", "list_length"), 750))
+    definition = study((("factors",), REMOVE), (("randomization", "list_length"), 800))
     assert [stratum.key for stratum in definition.strata()] == [UNSTRATIFIED]
     assert definition.stratum_key({}) == UNSTRATIFIED
 
@@ -293,7 +293,7 @@ REFUSALS: list[tuple[list[tuple[tuple[str | int, ...], Any]], str, str, str]] = 
         "1 or more entries",
     ),
     ([(("randomization", "method"), "permuted")], "randomization.method", '"', "permuted-blocks?"),
-    ([(("randomization", "list_length"), 180)], "randomization.list_length", "180", "181 or more"),
+    ([(("randomization", "list_length"), 180)], "randomization.list_length", "180", "190 or more"),
     ([(("eligibility", 0, "kind"), "includes")], "eligibility[0].kind", '"', "mean include?"),
     ([(("eligibility", 0, "kind"), 3)], "eligibility[0].kind", "3", '"include", "exclude"'),
     ([(("eligibility", 0, "key"), "sensitive")], "eligibility[0].key", '"', "factors[1].key"),
