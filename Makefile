@@ -6,14 +6,20 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
 WORKERS ?= 2
+OUTCOMES := .iwrs/validation/outcomes.json
 
-.PHONY: demo test lint bench prove programs lock clean
+.PHONY: demo test validation lint bench prove programs lock clean
 
 demo: $(READY)  ## bring the whole system up, replay a simulated trial, serve until Ctrl-C
 	$(BIN)/python -m trial.demo.story $(ARGS)
 
 test: $(READY) programs lint  ## every check that a change has to pass
-	$(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow" --outcomes $(OUTCOMES) $(ARGS)
+	$(BIN)/python -m tests.validation.matrix check
+
+validation: $(READY) programs  ## run the tests and record which requirement each of them proves
+	$(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow" --outcomes $(OUTCOMES) $(ARGS)
+	$(BIN)/python -m tests.validation.matrix record
 
 lint: $(READY)  ## style, types, and which room may import which
 	$(BIN)/ruff check .
@@ -21,8 +27,8 @@ lint: $(READY)  ## style, types, and which room may import which
 	$(BIN)/lint-imports
 	IWRS_SECRET_KEY=for-the-type-checker DATABASE_URL=postgresql://nobody@/none $(BIN)/mypy
 
-prove: $(READY) programs  ## slow proofs: large replays, long fault runs
-	$(BIN)/python -m pytest -n $(WORKERS) -q -m slow $(ARGS)
+prove: $(READY) programs  ## slow proofs: large replays, long fault runs, advisories of what is locked
+	$(BIN)/python -m pytest -n $(WORKERS) -q -rs -m slow $(ARGS)
 
 bench: $(READY)  ## ratios within one run
 	$(BIN)/python -m bench.randomize $(ARGS)

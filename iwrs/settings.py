@@ -52,9 +52,12 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    # First what has to be on every answer, files and refusals included.
+    "iwrs.middleware.AnswerHeaders",
     "csp.middleware.CSPMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "iwrs.middleware.ReadableRequests",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -118,13 +121,16 @@ LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "sign-in"
 
-# The two sites may share a host name: different cookie names keep their sessions apart.
-SESSION_COOKIE_NAME = f"iwrs_{SIDE}_session"
-CSRF_COOKIE_NAME = f"iwrs_{SIDE}_csrf"
+INSECURE_HTTP = env.flag("IWRS_INSECURE_HTTP")  # the demo on localhost has no TLS
+# The two sites may share a host name: different cookie names keep their sessions apart. Browsers
+# take a cookie named `__Host-` from this host over TLS only, never from a neighbouring host.
+_COOKIE = f"iwrs_{SIDE}" if INSECURE_HTTP else f"__Host-iwrs_{SIDE}"
+SESSION_COOKIE_NAME = f"{_COOKIE}_session"
+CSRF_COOKIE_NAME = f"{_COOKIE}_csrf"
+CSRF_COOKIE_HTTPONLY = True  # forms carry the token; no script needs it
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-INSECURE_HTTP = env.flag("IWRS_INSECURE_HTTP")  # the demo on localhost has no TLS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = not INSECURE_HTTP
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 0 if INSECURE_HTTP else 31_536_000
@@ -155,7 +161,11 @@ STATIC_URL = "static/"
 STATIC_ROOT = Path(os.environ.get("IWRS_STATIC_ROOT", BASE_DIR / ".iwrs" / "static"))
 STATICFILES_DIRS = [BASE_DIR / "trial" / "static"]
 WHITENOISE_USE_FINDERS = True
-DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
+# The largest request is a file of kits (8 MiB), and only the unblinded site takes one.
+REQUEST_MAX_BYTES = (9 if SIDE == "unblinded" else 1) * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # of a body without its files
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 300
+DATA_UPLOAD_MAX_NUMBER_FILES = 5
 
 EMAIL_BACKEND = os.environ.get("IWRS_EMAIL_BACKEND", "django.core.mail.backends.smtp.EmailBackend")
 EMAIL_FILE_PATH = os.environ.get("IWRS_EMAIL_DIR", str(BASE_DIR / ".iwrs" / "mail"))
@@ -212,6 +222,16 @@ OAUTH2_PROVIDER = {
     "SCOPES_BACKEND_CLASS": "iwrs.api.oauth.ClientScopes",
     "OAUTH2_VALIDATOR_CLASS": "iwrs.api.oauth.ClientValidator",
     "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,  # only the hash of a token is stored
+    "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,  # in the header, never in an address
+    # What follows is never offered; said all the same, so that no default opens it.
+    "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_METHOD": True,
+    "COMPLIANT_BCP_RFC9700_AUTHZ_RESPONSE_ISS": True,
+    "COMPLIANT_BCP_RFC9700_REFRESH_TOKEN": True,
+    "REFRESH_TOKEN_REUSE_PROTECTION": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_SCHEME": True,
+    "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
 }
 
 REDIS_URL = os.environ.get("REDIS_URL", "")

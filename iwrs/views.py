@@ -1,11 +1,15 @@
 """Pages that belong to no room: health, and what a person sees when something is wrong."""
 
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 
+from iwrs.api.problems import CONTENT_TYPE, document
 from iwrs.problems import Problem
+
+_TOO_LARGE = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
 
 
 @never_cache
@@ -19,21 +23,46 @@ def health(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"status": "ok"})
 
 
+def for_machines(request: HttpRequest) -> bool:
+    """True for what is sent to the API: its answers are documents, not pages."""
+    return request.path.startswith("/api/")
+
+
+def as_document(problem: Problem) -> HttpResponse:
+    """A problem as application/problem+json, for what fails outside the API's own views."""
+    return JsonResponse(document(problem), status=problem.status, content_type=CONTENT_TYPE)
+
+
 def problem_page(request: HttpRequest, problem: Problem) -> HttpResponse:
     """A refused act that has no form to stand beside."""
+    if for_machines(request):
+        return as_document(problem)
     return render(request, "problem.html", {"problem": problem}, status=problem.status)
 
 
-def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    return problem_page(
-        request,
-        Problem(
-            code="bad_request",
-            title="This request could not be read.",
-            action="Go back and try again.",
-            status=400,
-        ),
+def unreadable() -> Problem:
+    """400: what was sent is no request that anything here could serve."""
+    return Problem(
+        code="malformed",
+        title="This request could not be read.",
+        action="Nothing was saved. Go back and try again.",
+        status=400,
     )
+
+
+def too_large() -> Problem:
+    """413: more bytes, fields or files than any page or operation takes."""
+    return Problem(
+        code="too_large",
+        title="This is too much for one request.",
+        action="Nothing was saved. Send less at once.",
+        status=413,
+    )
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """400, or 413 when Django found the request to be too large."""
+    return problem_page(request, too_large() if isinstance(exception, _TOO_LARGE) else unreadable())
 
 
 def refused(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

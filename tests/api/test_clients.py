@@ -68,6 +68,7 @@ def test_a_wrong_secret(study: Study) -> None:
     assert answer.json()["error"] == "invalid_client"
 
 
+@pytest.mark.requirement("REQ-014")
 def test_secrets_and_tokens_are_stored_as_hashes(study: Study) -> None:
     client = register(study)
     token = ask(client).json()["access_token"]
@@ -77,6 +78,7 @@ def test_secrets_and_tokens_are_stored_as_hashes(study: Study) -> None:
     assert token not in str(AccessToken.objects.values())
 
 
+@pytest.mark.requirement("REQ-010")
 def test_without_a_token_or_with_a_bad_one(study: Study) -> None:
     edc = Edc(study)
     nobody = edc.http.get("/api/v1/centres")
@@ -111,6 +113,7 @@ SCOPES = [
 ]
 
 
+@pytest.mark.requirement("REQ-011")
 @pytest.mark.parametrize(("method", "path", "scope"), SCOPES)
 def test_each_operation_needs_its_own_scope(
     study: Study, method: str, path: str, scope: str
@@ -124,6 +127,7 @@ def test_each_operation_needs_its_own_scope(
     assert allowed.status_code not in {401, 403}
 
 
+@pytest.mark.requirement("REQ-019")
 def test_a_scope_taken_from_a_client_is_gone_at_once(study: Study) -> None:
     edc = Edc(study)
     assert edc.get("centres").status_code == 200
@@ -131,6 +135,7 @@ def test_a_scope_taken_from_a_client_is_gone_at_once(study: Study) -> None:
     assert_problem(edc.get("centres"), "insufficient_scope")
 
 
+@pytest.mark.requirement("REQ-013")
 def test_a_client_sees_its_own_study_only() -> None:
     ours, theirs = factories.a_study(), factories.a_study()
     centre = factories.a_centre(theirs)

@@ -52,6 +52,7 @@ def test_screening_gives_a_number_and_says_what_is_open(edc: Edc, study: Study) 
     assert edc.get(f"subjects/{subject['number']}").json() == subject
 
 
+@pytest.mark.requirement("REQ-002")
 def test_randomization_answers_number_kit_stratum_and_first_visits(edc: Edc, study: Study) -> None:
     centre = factories.a_centre(study)
     body = screening_body(centre, strata={"visceral": "no", "sensitive": "yes"})
@@ -80,6 +81,7 @@ def test_the_first_answer_does_not_change_when_visits_are_planned(edc: Edc, stud
     assert edc.get(f"subjects/{number}/randomization").json() == first
 
 
+@pytest.mark.requirement("REQ-007", "REQ-068")
 def test_a_subject_walks_through_the_study(edc: Edc, study: Study) -> None:
     number = a_randomized_number(edc, study)
     subject = f"subjects/{number}"
@@ -113,6 +115,7 @@ def test_a_subject_walks_through_the_study(edc: Edc, study: Study) -> None:
     assert {each["status"] for each in kits[1:]} == {"cancelled"}
 
 
+@pytest.mark.requirement("REQ-025")
 def test_acts_are_recorded_as_the_client(edc: Edc, study: Study) -> None:
     a_randomized_number(edc, study)
     assert Randomization.objects.get(study=study).by == "EDC client Rave"

@@ -85,6 +85,7 @@ def test_one_key_sent_many_times_at_once_randomizes_once(server: str) -> None:
     assert send(url, edc.token, key) == (201, fresh[0], "true")
 
 
+@pytest.mark.requirement("REQ-003")
 def test_many_keys_for_one_subject_at_once_randomize_once(server: str) -> None:
     study = factories.a_study()
     number = factories.a_subject(factories.a_centre(study)).number

@@ -91,6 +91,7 @@ SCREENING: list[tuple[dict[str, Any], set[str]]] = [
 ]
 
 
+@pytest.mark.requirement("REQ-075")
 @pytest.mark.parametrize(("changes", "fields"), SCREENING)
 def test_screening_refuses_and_names_each_field(
     edc: Edc, centre: Centre, changes: dict[str, Any], fields: set[str]
@@ -103,6 +104,7 @@ def test_screening_refuses_and_names_each_field(
     assert not IdempotencyRecord.objects.exists()
 
 
+@pytest.mark.requirement("REQ-066")
 def test_screening_at_a_centre_that_is_not_active(edc: Edc, study: Study) -> None:
     planned = factories.a_centre(study, cover=0, active=False)
     assert_problem(edc.post("subjects", screening_body(planned)), "centre_not_active")
@@ -165,6 +167,7 @@ UNREADY = [
 ]
 
 
+@pytest.mark.requirement("REQ-036")
 @pytest.mark.parametrize("case", UNREADY, ids=lambda case: case.subject.__name__)
 def test_randomization_refuses(edc: Edc, study: Study, centre: Centre, case: Unready) -> None:
     number = case.subject(study, centre).number
@@ -214,6 +217,7 @@ BEFORE_RANDOMIZATION: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.requirement("REQ-036")
 @pytest.mark.parametrize(("path", "body", "code"), BEFORE_RANDOMIZATION)
 def test_before_randomization(
     edc: Edc, centre: Centre, path: str, body: dict[str, Any], code: str
@@ -311,6 +315,7 @@ RAW: list[tuple[bytes, str]] = [
 ]
 
 
+@pytest.mark.requirement("REQ-075")
 @pytest.mark.parametrize(("raw", "code"), RAW, ids=range(len(RAW)))
 def test_a_body_that_is_not_one_json_object(edc: Edc, raw: bytes, code: str) -> None:
     answer = edc.http.post(

@@ -74,6 +74,7 @@ def a_centre_in(zone: str) -> Centre:
         return make.a_centre(make.a_study(), time_zone=zone)
 
 
+@pytest.mark.requirement("REQ-033")
 @pytest.mark.parametrize(
     ("zone", "shift"), [("Pacific/Auckland", 1), ("Europe/Paris", 0), ("America/Los_Angeles", 0)]
 )
@@ -81,6 +82,7 @@ def test_the_sweep_reads_the_date_of_each_centre_in_the_evening(zone: str, shift
     check_sweep(zone, hour=20, ahead=shift)
 
 
+@pytest.mark.requirement("REQ-033")
 @pytest.mark.parametrize(("zone", "shift"), [("Europe/Paris", 0), ("America/Los_Angeles", -1)])
 def test_the_sweep_reads_the_date_of_each_centre_in_the_morning(zone: str, shift: int):
     check_sweep(zone, hour=3, ahead=shift)

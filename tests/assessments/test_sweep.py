@@ -98,6 +98,7 @@ def test_a_replayed_study_is_swept_in_its_own_time(centre, subject):
     assert sweep(centre.study) == SweepCounts(1, 0, 1)
 
 
+@pytest.mark.requirement("REQ-025")
 def test_changes_name_the_sweep_in_the_audit_trail(centre, subject):
     sweep_on(centre.study, date(2010, 4, 6))
     with connection.cursor() as cursor:
@@ -129,6 +130,7 @@ def test_the_number_of_queries_does_not_grow(centre, django_assert_max_num_queri
     assert max(many) <= max(few)
 
 
+@pytest.mark.requirement("REQ-056")
 def test_letters_reach_the_centre_and_name_the_number_only(centre, subject):
     coordinator = make.a_user(Role.SITE_COORDINATOR, centre=centre)
     with clock.at(make.at(2010, 3, 1)):

@@ -26,12 +26,14 @@ def eve(logins: Logins) -> psycopg.Connection:
     return logins.blinded()
 
 
+@pytest.mark.requirement("REQ-048")
 def test_it_tells_the_treatment_of_that_subject_once(eve, target):
     made = hostile.request(eve, target.treated)
     assert hostile.reveal(eve, made) == make.arm_of(target.treated)
     assert refusal(hostile.reveal, eve, made) == "IW005"
 
 
+@pytest.mark.requirement("REQ-044")
 def test_request_and_answer_in_one_transaction_are_refused(eve, target):
     with eve.transaction(force_rollback=True):
         made = hostile.request(eve, target.treated)
@@ -46,6 +48,7 @@ def test_request_and_answer_in_one_transaction_are_refused(eve, target):
         assert refused.value.sqlstate == "IW005"
 
 
+@pytest.mark.requirement("REQ-044")
 def test_a_request_that_is_not_committed_is_not_answered(eve, target, logins):
     accomplice = logins.blinded()
     with eve.transaction(force_rollback=True):
@@ -54,6 +57,7 @@ def test_a_request_that_is_not_committed_is_not_answered(eve, target, logins):
     assert refusal(hostile.reveal, accomplice, made) == "IW005"
 
 
+@pytest.mark.requirement("REQ-044")
 def test_looking_and_rolling_back_leaves_the_request(eve, target, logins):
     """The request is the record, counted and committed before anybody can look."""
     made = hostile.request(eve, target.treated)
@@ -64,11 +68,13 @@ def test_looking_and_rolling_back_leaves_the_request(eve, target, logins):
     assert hostile.reveal(eve, made) == make.arm_of(target.treated)
 
 
+@pytest.mark.requirement("REQ-046")
 def test_the_budget_of_an_hour_is_kept(eve, target):
     answers = [refusal(hostile.request, eve, target.treated) for _ in range(BUDGET + 2)]
     assert answers == [None] * BUDGET + ["IW004"] * 2
 
 
+@pytest.mark.requirement("REQ-046")
 def test_the_budget_holds_under_eight_connections_at_once(target, logins):
     start = threading.Barrier(8)
     answers = []
@@ -85,6 +91,7 @@ def test_the_budget_holds_under_eight_connections_at_once(target, logins):
     assert sorted(answers, key=str) == ["IW004"] * (8 - BUDGET) + [None] * BUDGET
 
 
+@pytest.mark.requirement("REQ-033")
 def test_requests_cannot_be_written_or_dated_back(eve, target):
     hostile.request(eve, target.treated)
     for statement in (
@@ -110,6 +117,7 @@ def test_the_budget_is_that_of_the_list_not_of_the_subjects_own_row(eve, target)
     assert refusal(hostile.request, eve, target.treated) == "IW004"
 
 
+@pytest.mark.requirement("REQ-048")
 def test_a_code_break_stays_on_the_subject(eve, target):
     hostile.reveal(eve, hostile.request(eve, target.treated))
     with pytest.raises(errors.InsufficientPrivilege):
@@ -118,6 +126,7 @@ def test_a_code_break_stays_on_the_subject(eve, target):
     assert target.treated.unblinded_at is not None
 
 
+@pytest.mark.requirement("REQ-052")
 def test_a_request_names_who_and_why(eve, target):
     complete = ["Eve", "emergency", "because"]
     call = "SELECT gate.code_break_request(%s, %s, %s, %s)"

@@ -81,6 +81,7 @@ def test_wrong_calls_of_the_gates(eve, target, telling):
     assert [text for text in texts if telling.search(text)] == []
 
 
+@pytest.mark.requirement("REQ-054")
 def test_one_refusal_is_like_the_other(eve, target):
     """Line numbers too: no kit, not planned and not due cannot be told apart."""
     planned = hostile.plan(eve, target.waiting[0])
@@ -192,6 +193,7 @@ def test_no_setting_makes_a_gate_talk(logins):
     assert [text for text in notices if telling.search(text)] == []
 
 
+@pytest.mark.requirement("REQ-056")
 def test_the_log_keeps_no_statement_and_no_detail(eve):
     for setting, value in {
         "log_statement": "none",

@@ -37,6 +37,7 @@ def undone(caller: psycopg.Connection, act: Callable[[], Any]) -> str | None:
     return refusal(inside)
 
 
+@pytest.mark.requirement("REQ-046")
 def test_abandoned_allocations_stop_after_a_few(eve, target):
     codes = [
         undone(eve, lambda: hostile.allocate(eve, target.waiting[0])) for _ in range(ALLOWED + 3)
@@ -160,6 +161,7 @@ def test_two_kits_for_one_subject_in_one_act_are_refused(eve, target):
         assert refused.value.sqlstate == "IW003"
 
 
+@pytest.mark.requirement("REQ-004")
 def test_a_kit_that_was_not_sent_or_is_not_due_is_refused(eve, target):
     early = _sent_visit_kit(target, number=1)
     assert refusal(hostile.assign, eve, early) == "IW003"

@@ -10,6 +10,7 @@ from tests.blinding import catalogue
 from tests.roles import Logins
 
 
+@pytest.mark.requirement("REQ-026")
 @pytest.mark.parametrize("side", ["blinded", "unblinded"])
 def test_no_login_writes_history(logins: Logins, side):
     login = getattr(logins, side)()
@@ -27,6 +28,7 @@ def test_no_login_writes_history(logins: Logins, side):
         assert writes == set()
 
 
+@pytest.mark.requirement("REQ-009", "REQ-026")
 def test_each_way_of_writing_history_is_refused(logins: Logins):
     blinded = logins.blinded()
     for table in catalogue.history_tables(blinded):
@@ -41,6 +43,7 @@ def test_each_way_of_writing_history_is_refused(logins: Logins):
                 blinded.execute(statement)
 
 
+@pytest.mark.requirement("REQ-027")
 def test_the_switch_of_the_trigger_library_has_no_effect(logins: Logins, committed_db):
     centre = make.a_centre(make.a_study(with_list=False), cover=0)
     blinded = logins.blinded()
@@ -75,6 +78,7 @@ FROZEN = [
 ]
 
 
+@pytest.mark.requirement("REQ-023")
 def test_what_says_which_row_this_is_never_changes(logins: Logins, committed_db):
     make.a_randomized_subject(make.a_centre(make.a_study()))
     blinded = logins.blinded()

@@ -182,6 +182,7 @@ def pair(study: Study) -> Iterator[tuple[str, str]]:
         yield names
 
 
+@pytest.mark.requirement("REQ-043")
 def test_blinded_rows_are_the_same_under_two_lists(study, pair):
     first, second = pair
     entries, contents = coupled.arms(second)

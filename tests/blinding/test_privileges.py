@@ -62,6 +62,7 @@ def test_the_login_is_the_role_itself(blinded):
     assert who == ("iwrs_blinded", "iwrs_blinded")
 
 
+@pytest.mark.requirement("REQ-042")
 def test_schema_unblinded_is_closed(blinded):
     for right in ("USAGE", "CREATE"):
         [held] = catalogue.column(
@@ -75,6 +76,7 @@ def test_schema_unblinded_is_closed(blinded):
             blinded.execute(f"SELECT * FROM {table}")
 
 
+@pytest.mark.requirement("REQ-042")
 def test_nothing_in_schema_unblinded_carries_a_right(blinded):
     """Not even one that the closed schema makes useless."""
     for rights in (
@@ -188,6 +190,7 @@ def test_no_role_is_a_member_of_another(blinded):
     assert powers == [(False,)] * 3
 
 
+@pytest.mark.requirement("REQ-023")
 @pytest.mark.parametrize("role", OTHERS)
 def test_it_cannot_become_another_role(blinded, role):
     attempts = [
@@ -276,6 +279,7 @@ def test_vacuum_cannot_refresh_the_sizes_of_unblinded_tables(blinded):
     assert notices == []
 
 
+@pytest.mark.requirement("REQ-023")
 def test_it_has_no_right_to_create_anywhere(blinded):
     open_schemas = catalogue.column(
         blinded, "SELECT nspname FROM pg_namespace WHERE has_schema_privilege(oid, 'CREATE')"
@@ -292,6 +296,7 @@ def test_only_the_language_of_the_gates_is_installed(blinded):
     assert catalogue.column(blinded, "SELECT extname FROM pg_extension") == ["plpgsql"]
 
 
+@pytest.mark.requirement("REQ-009")
 def test_on_public_tables_it_never_deletes_but_tokens_and_sessions(blinded):
     rights = catalogue.rights_on_tables(blinded, "iwrs_blinded", "public")
     strong = {each for each in rights if not each.startswith(("SELECT", "INSERT", "UPDATE"))}

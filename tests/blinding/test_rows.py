@@ -75,6 +75,7 @@ def _make_an_extract(study: Study) -> None:
         assert work_extracts() == 1
 
 
+@pytest.mark.requirement("REQ-042")
 def test_no_value_tells_an_arm(study, logins: Logins):
     """Every column of every public table as text, read by the blinded login."""
     blinded = logins.blinded()
@@ -106,6 +107,7 @@ def test_no_column_has_a_telling_name(logins: Logins):
     assert named == set()
 
 
+@pytest.mark.requirement("REQ-069")
 def test_who_asks_for_an_extract_cannot_read_it(study, logins: Logins):
     """What is stored is a file of the age format; its size says nothing, its name neither."""
     blinded = logins.blinded()
@@ -123,6 +125,7 @@ def test_who_asks_for_an_extract_cannot_read_it(study, logins: Logins):
         blinded.execute("SELECT public_key FROM unblinded.recipient_key")
 
 
+@pytest.mark.requirement("REQ-069")
 def test_what_a_recipient_gets_cannot_be_exchanged(study, logins: Logins):
     blinded = logins.blinded()
     for change in ("sealed = ''", "sha256 = ''", "size = 1", "recipient = 'x'"):

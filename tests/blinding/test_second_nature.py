@@ -96,6 +96,7 @@ def _paths(study: Study) -> list[str]:
     return ["/", "/subjects/", *whole, *(f"/subjects/{pk}/" for pk in subjects)]
 
 
+@pytest.mark.requirement("REQ-043")
 def test_whole_lives_look_the_same_under_two_lists(study, pair):
     first, second = pair
     entries, contents = coupled.arms(second)

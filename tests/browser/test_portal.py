@@ -63,6 +63,7 @@ def subject_today(subject: Subject) -> str:
     return handed_over.isoformat()
 
 
+@pytest.mark.requirement("REQ-003")
 def test_two_clicks_on_randomize_give_one_place_and_one_answer(portal, visit):
     subject = a_subject(portal.here)
     page = visit(portal.investigator, viewport=DESKTOP)
@@ -79,6 +80,7 @@ def test_two_clicks_on_randomize_give_one_place_and_one_answer(portal, visit):
     ).to_be_visible()
 
 
+@pytest.mark.requirement("REQ-048")
 def test_code_is_shown_once_and_not_on_the_way_back(portal, visit):
     subject = a_randomized_subject(portal.here)
     arms = {arm.code: arm.label for arm in portal.study.definition.arms}

@@ -64,6 +64,7 @@ def test_a_lock_that_is_not_free_in_time_is_a_busy_answer(
     assert randomize(subject, by=make.TESTER).first_time
 
 
+@pytest.mark.requirement("REQ-006")
 @pytest.mark.parametrize("row", ["stratum", "kit calls", "cohort"])
 def test_a_process_killed_in_the_middle_leaves_nothing(subject, logins: Logins, row):
     owner, holder = logins.owner(), logins.owner()

@@ -56,6 +56,7 @@ def places(logins: Logins) -> list[tuple[Any, ...]]:
     )
 
 
+@pytest.mark.requirement("REQ-002")
 def test_lists_are_used_in_order_without_gap(centres, logins: Logins):
     subjects = subjects_of(centres)
     race = racer.start(
@@ -113,6 +114,7 @@ def _assert_supplied(centres: list[Centre], logins: Logins) -> None:
     assert all(taken == list(range(1, len(taken) + 1)) for _, taken in positions)
 
 
+@pytest.mark.requirement("REQ-003")
 def test_the_same_subject_from_all_processes_is_randomized_once(centres, logins: Logins):
     subject = make.a_subject(centres[0])
     race = racer.start(logins.url("blinded"), "randomize", [[subject.pk]] * racer.PROCESSES)

@@ -175,6 +175,7 @@ def test_a_place_is_never_made_of_two_deliveries(study: Study):
     assert ranks_of_first.isdisjoint(known[number][1] for number in N[5:10])
 
 
+@pytest.mark.requirement("REQ-053")
 def test_keys_and_order_of_rows_do_not_tell_the_content(study: Study):
     """Sorted by content in the file, yet independent of it in keys, rows, history and numbers."""
     text = fill_depot_sorted(study, kits=4000)
@@ -230,6 +231,7 @@ def test_every_import_is_shuffled_anew(study: Study):
     assert set(orders_found[0]) == set(orders_found[1])
 
 
+@pytest.mark.requirement("REQ-053")
 def test_public_rows_do_not_depend_on_contents(study: Study):
     """Two files with the same numbers and swapped contents give the same public rows."""
     seen = []

@@ -40,6 +40,7 @@ def test_a_fault_says_what_is_wrong():
     assert "check digit" in kit_number.fault(number[:6] + str((int(number[6]) + 1) % 10))
 
 
+@pytest.mark.requirement("REQ-053")
 def test_numbers_are_different_and_in_random_order():
     drawn = numbers(5000)
     assert len(set(drawn)) == 5000

@@ -109,6 +109,7 @@ def a_play(seed: bytes, prepare: Callable[[Study], object]) -> dict[str, object]
     }
 
 
+@pytest.mark.requirement("REQ-055")
 def test_every_blinded_row_is_the_same_under_another_list(committed_db: None, first_play):
     wanted = {kit: first_play["arms of two"][subj] for kit, subj in first_play["kits"].items()}
     changed = []
@@ -162,6 +163,7 @@ def swap_everything(study: Study) -> None:
         cursor.execute("SET ROLE iwrs_blinded")
 
 
+@pytest.mark.requirement("REQ-054")
 def test_a_depot_of_one_place_refuses_both_arms_alike(committed_db: None):
     """The next subject of either arm meets the same refusal when the cover is used up."""
     told = []

@@ -45,6 +45,7 @@ def end(subject: Subject, kind: str, day: date) -> object:
         return record_event(subject, kind, by=make.TESTER, on=day)
 
 
+@pytest.mark.requirement("REQ-065")
 def test_an_expired_kit_is_not_handed_over(subject: Subject):
     with pytest.raises(Invalid) as refused:
         hand_over_on(subject, date(2010, 6, 2))
@@ -88,6 +89,7 @@ def test_nobody_dies_before_the_hand_over_or_the_first_dose(subject: Subject):
     end(subject, "death", date(2010, 3, 12))
 
 
+@pytest.mark.requirement("REQ-033")
 @pytest.mark.parametrize(
     ("zone", "local_day"),
     [("Pacific/Auckland", date(2010, 3, 3)), ("America/Los_Angeles", date(2010, 3, 2))],

@@ -32,6 +32,7 @@ def stocked(centre: Centre, **options: object) -> Cohort:
         return stock_centre(centre, by=TESTER, **options)
 
 
+@pytest.mark.requirement("REQ-053")
 def test_every_position_has_every_arm(study: Study, centre: Centre):
     fill_depot(study, kits=40, expiries=[years_ahead(2)])
     cohort = stocked(centre)
@@ -107,6 +108,7 @@ def test_surplus_kits_of_one_arm_are_no_places(study: Study, centre: Centre):
         stocked(centre)
 
 
+@pytest.mark.requirement("REQ-065")
 def test_expired_and_short_dated_lots_are_never_sent(study: Study, centre: Centre):
     """A kit lasts 42 days and 7 of window, and cover may wait on the shelf for 84 days."""
     today = clock.today()

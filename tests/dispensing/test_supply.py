@@ -103,6 +103,7 @@ def committed_study(committed_db: None) -> Study:
         return made
 
 
+@pytest.mark.requirement("REQ-004")
 def test_a_sent_kit_is_assigned_at_the_visit(committed_study: Study):
     study = committed_study
     (centre,) = centres(study, 1)
@@ -170,6 +171,7 @@ def test_cover_is_replaced_before_it_expires(study: Study):
     assert centre.cohorts.count() == 2
 
 
+@pytest.mark.requirement("REQ-065")
 def test_a_visit_kit_is_good_until_the_subject_would_have_used_it(study: Study):
     """Visit 1 is due on 10 November: window and kit last until 5 January 2011."""
     (centre,) = centres(study, 1)
@@ -229,6 +231,7 @@ def test_what_the_depot_cannot_serve_stays_unmet(db: None):
     assert supply(study, START).visit_kits == 3
 
 
+@pytest.mark.requirement("REQ-055")
 def test_places_taken_are_counts_of_blinded_acts(study: Study):
     """Free places of each lot = places at import - cover places - visit kits."""
     from dispensing.unblinded.depot import depot_lots

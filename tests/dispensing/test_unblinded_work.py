@@ -267,6 +267,7 @@ def test_make_kits_says_what_is_wrong(db: None, tmp_path: Path, change: dict, sa
     assert not (tmp_path / "kits.csv").exists()
 
 
+@pytest.mark.requirement("REQ-047")
 def test_abandoned_calls_are_watched(committed_db: None):
     study = a_stocked_study()
     ask(study)

@@ -59,6 +59,7 @@ def outcome(param="PFSINV", cut=CUT, **known):
 LAST = "Last evaluable tumour assessment"
 
 
+@pytest.mark.requirement("REQ-068")
 @pytest.mark.parametrize(
     ("known", "expected"),
     [

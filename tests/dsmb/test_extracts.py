@@ -85,6 +85,7 @@ def test_the_package_is_the_analysis_of_the_rows(site):
     assert sum(arm["events"] for arm in results["arms"]) == local > 0
 
 
+@pytest.mark.requirement("REQ-007")
 def test_records_are_what_was_entered(site):
     with as_unblinded(), snapshot():
         records = {record.course.subject: record for record in read_records(site.study, CUT)}
@@ -137,6 +138,7 @@ def test_extracts_of_different_content_have_one_size(site):
     assert len(lengths) == 3
 
 
+@pytest.mark.requirement("REQ-069")
 def test_the_requester_sees_status_size_and_hash_of_the_sealed_file_only(site, logins):
     extract = site.request()
     work()
@@ -310,6 +312,7 @@ def test_a_wrong_key_is_refused_without_repeating_it(key, text):
     assert not key or key not in str(refused.value)
 
 
+@pytest.mark.requirement("REQ-025")
 def test_each_step_is_in_the_audit_trail(site):
     extract = site.request()
     work()

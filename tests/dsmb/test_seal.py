@@ -74,6 +74,7 @@ def test_what_age_decrypts_is_a_zip_that_other_programs_open(tmp_path):
         assert (tmp_path / "out" / "adsl.csv").read_bytes() == FILES["adsl.csv"]
 
 
+@pytest.mark.requirement("REQ-069")
 def test_every_recipient_opens_it_and_nobody_else():
     pairs = [identity() for _ in range(3)]
     sealed = seal(pad(pack(FILES), size=SIZE), [public for _, public in pairs])

@@ -74,6 +74,7 @@ def test_a_deviation_is_approved_once(deviation: Deviation):
     assert Deviation.objects.get().approved_by == APPROVERS[0].label
 
 
+@pytest.mark.requirement("REQ-041")
 @pytest.mark.parametrize(
     "change",
     [{"approved_by": "Somebody else"}, {"approved_by": "", "approved_at": None}],
@@ -84,6 +85,7 @@ def test_the_database_keeps_an_approval(deviation: Deviation, change: dict[str, 
         Deviation.objects.update(**change)
 
 
+@pytest.mark.requirement("REQ-060")
 @pytest.mark.parametrize(
     "change",
     [

@@ -77,6 +77,7 @@ def test_variables_are_those_of_the_table(name: str) -> None:
         assert given.get(variable) == wanted.get(variable)
 
 
+@pytest.mark.requirement("REQ-024")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_process_holds_the_secrets_of_its_own_side_only(name: str) -> None:
     side = process(name).side

@@ -82,6 +82,7 @@ def test_servers_do_not_run_as_root(services: Services) -> None:
 # What the roles may do
 
 
+@pytest.mark.requirement("REQ-024")
 def test_roles_have_no_attributes_and_no_memberships(services: Services) -> None:
     with services.postgres.superuser() as server:
         attributes = server.execute(

@@ -76,6 +76,7 @@ def broker(redis_urls):
         queue.close()
 
 
+@pytest.mark.requirement("REQ-056")
 def test_a_wake_up_carries_nothing_but_names(broker):
     tasks.wake_unblinded()
     seen = []

@@ -70,6 +70,7 @@ def test_an_account_gets_a_further_role_and_keeps_its_password(create):
     assert sign_in().get(reverse("home")).status_code == 200
 
 
+@pytest.mark.requirement("REQ-018")
 def test_duties_kept_apart_are_not_joined(create):
     create("administrator")
     with pytest.raises(CommandError, match="One person cannot also be Safety physician"):
@@ -93,6 +94,7 @@ def test_wrong_input_makes_no_account(create, changes, text):
     assert not User.objects.exists()
 
 
+@pytest.mark.requirement("REQ-018")
 def test_each_side_refuses_the_roles_of_the_other(study, create, settings):
     with pytest.raises(CommandError, match=r"role of the unblinded side\. Set IWRS_SIDE=unblinded"):
         create("supply_manager")
@@ -108,6 +110,7 @@ def test_each_side_refuses_the_roles_of_the_other(study, create, settings):
         create("study_manager")
 
 
+@pytest.mark.requirement("REQ-015")
 def test_an_ended_account_loses_its_sessions_and_opens_again_with_a_new_password(study, create):
     create("study_manager")
     other = Client()
@@ -126,6 +129,7 @@ def test_an_ended_account_loses_its_sessions_and_opens_again_with_a_new_password
     assert sign_in("mosaic cedar orbit lantern").get(reverse("home")).status_code == 200
 
 
+@pytest.mark.requirement("REQ-015")
 def test_a_link_for_a_forgotten_password(create):
     create("study_manager")
     out = io.StringIO()

@@ -91,6 +91,7 @@ def test_a_suspended_centre_screens_nobody(site, coordinator, signed_in):
     assert coordinator.post(address, typed).status_code == 302
 
 
+@pytest.mark.requirement("REQ-066")
 def test_a_centre_without_approval_is_not_activated(site, signed_in):
     planned = a_centre(site.study, active=False, cover=0)
     manager = signed_in(site.study_manager)
@@ -102,6 +103,7 @@ def test_a_centre_without_approval_is_not_activated(site, signed_in):
     assert planned.status == "planned"
 
 
+@pytest.mark.requirement("REQ-034")
 def test_answers_are_changed_with_a_reason(site, coordinator):
     subject = a_subject(site.here, eligible=False)
     address = reverse("change-answers", args=[subject.pk])
@@ -129,6 +131,7 @@ def test_screen_failure(site, coordinator):
     assert again.status_code == 409
 
 
+@pytest.mark.requirement("REQ-041")
 def test_deviation_is_asked_by_one_person_and_signed_by_another(site, coordinator, signed_in):
     answers = passing_answers(site.study.definition) | {"her2_negative": "unknown"}
     subject = a_subject(site.here, eligibility=answers)
@@ -185,6 +188,7 @@ def test_a_subject_who_is_not_eligible_is_told_why(site, coordinator):
     assert not site.study.randomizations.exists()
 
 
+@pytest.mark.requirement("REQ-054")
 def test_no_kit_is_one_refusal_and_changes_nothing(site, signed_in):
     bare = a_centre(site.study, cover=0)
     subject = a_subject(bare)
@@ -196,6 +200,7 @@ def test_no_kit_is_one_refusal_and_changes_nothing(site, signed_in):
     assert subject.status == "eligible"
 
 
+@pytest.mark.requirement("REQ-036")
 def test_hand_over_and_first_dose(site, signed_in):
     pharmacist = signed_in(site.pharmacist)
     subject = a_randomized_subject(site.here)
@@ -212,6 +217,7 @@ def test_hand_over_and_first_dose(site, signed_in):
     assert subject.first_dose.taken_on.isoformat() == day()
 
 
+@pytest.mark.requirement("REQ-036")
 def test_a_kit_is_not_assigned_too_early(site, coordinator):
     subject = a_randomized_subject(site.here)
     later = subject.dispensations.get(number=1)
@@ -220,6 +226,7 @@ def test_a_kit_is_not_assigned_too_early(site, coordinator):
     assert b"This dispensation is not due yet." in answer.content
 
 
+@pytest.mark.requirement("REQ-007")
 def test_visits_events_and_stops(site, coordinator, signed_in):
     with clock.at(clock.now() - timedelta(days=90)):
         subject = a_randomized_subject(site.here, consent_on=clock.today() - timedelta(days=1))
@@ -256,6 +263,7 @@ def test_visits_events_and_stops(site, coordinator, signed_in):
         assert line in page
 
 
+@pytest.mark.requirement("REQ-068")
 def test_one_stop_is_not_the_other(site, coordinator):
     subject = a_randomized_subject(site.here)
     coordinator.post(

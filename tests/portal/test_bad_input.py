@@ -76,6 +76,7 @@ def test_randomizing_with_a_stratum_left_open(site, coordinator):
     assert (subject.status, subject.randomized_at) == ("screening", None)
 
 
+@pytest.mark.requirement("REQ-066")
 def test_randomizing_at_a_suspended_centre(site, coordinator):
     subject = a_subject(site.here)
     suspend_centre(site.here, by=TESTER, why="Audit finding")
@@ -95,6 +96,7 @@ def test_randomizing_while_accrual_is_paused(site, coordinator, signed_in):
     refused(coordinator, address, {}, status=409, text=text)
 
 
+@pytest.mark.requirement("REQ-003")
 def test_randomizing_twice_gives_the_first_answer_and_makes_nothing(site, coordinator):
     subject = a_subject(site.here)
     address = reverse("randomize", args=[subject.pk])

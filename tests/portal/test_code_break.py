@@ -21,6 +21,7 @@ def typed(subject, **changes):
     } | changes
 
 
+@pytest.mark.requirement("REQ-048")
 def test_treatment_is_shown_once_and_to_its_requester_only(committed_site, signed_in, caplog):
     site = committed_site
     caplog.set_level(logging.DEBUG)
@@ -56,6 +57,7 @@ def test_treatment_is_shown_once_and_to_its_requester_only(committed_site, signe
     assert b"Code break" not in hidden.content
 
 
+@pytest.mark.requirement("REQ-039")
 @pytest.mark.parametrize(
     ("changes", "status", "text"),
     [
@@ -74,6 +76,7 @@ def test_nothing_is_requested_with_a_wrong_answer(site, signed_in, changes, stat
     assert not CodeBreakRequest.objects.exists()
 
 
+@pytest.mark.requirement("REQ-048")
 def test_who_may_break_a_code(site, signed_in):
     subject = a_randomized_subject(site.here)
     address = reverse("ask-code-break", args=[subject.pk])

@@ -68,6 +68,7 @@ def objects_of(centre):
 MORE = {"event": {"kind": "death"}, "stop-drug": {"drug": "exemestane"}}
 
 
+@pytest.mark.requirement("REQ-013")
 @pytest.mark.django_db
 def test_another_centres_object_is_not_found_at_any_address(site, signed_in):
     at_there = objects_of(site.there)
@@ -89,6 +90,7 @@ def test_another_centres_object_is_not_found_at_any_address(site, signed_in):
     assert tried > 70
 
 
+@pytest.mark.requirement("REQ-013")
 @pytest.mark.django_db
 def test_a_page_of_the_whole_study_is_not_found_by_people_of_a_site(site, signed_in):
     tried = set()
@@ -104,6 +106,7 @@ def test_a_page_of_the_whole_study_is_not_found_by_people_of_a_site(site, signed
     assert tried >= {"accrual", "change-accrual", "add-centre", "analysis", "cut-data"}
 
 
+@pytest.mark.requirement("REQ-011")
 @pytest.mark.django_db
 def test_people_of_a_site_do_not_manage_their_own_site(site, signed_in):
     role = site.pharmacist.centre_roles.get()
@@ -124,6 +127,7 @@ def test_people_of_a_site_do_not_manage_their_own_site(site, signed_in):
     assert role.until is None
 
 
+@pytest.mark.requirement("REQ-013")
 @pytest.mark.django_db
 def test_lists_hold_no_other_centres_rows(site, signed_in):
     objects_of(site.there)
@@ -136,6 +140,7 @@ def test_lists_hold_no_other_centres_rows(site, signed_in):
     assert b"0 subjects." in mine.content
 
 
+@pytest.mark.requirement("REQ-010")
 @pytest.mark.django_db
 def test_every_page_but_sign_in_and_health_asks_to_sign_in(site, client):
     asked = 0
@@ -152,6 +157,7 @@ def test_every_page_but_sign_in_and_health_asks_to_sign_in(site, client):
     assert asked > 25
 
 
+@pytest.mark.requirement("REQ-011")
 @pytest.mark.django_db
 def test_a_role_without_the_act_is_refused_with_a_reason(site, signed_in):
     subject = a_subject(site.here)
@@ -162,6 +168,7 @@ def test_a_role_without_the_act_is_refused_with_a_reason(site, signed_in):
     assert subject.status == "eligible"
 
 
+@pytest.mark.requirement("REQ-019")
 @pytest.mark.django_db
 def test_roles_count_between_their_days_only(site):
     user = a_user(Role.MONITOR)
@@ -188,6 +195,7 @@ def test_roles_count_between_their_days_only(site):
     assert not studies_for(type(user).objects.get(pk=user.pk))
 
 
+@pytest.mark.requirement("REQ-011")
 @pytest.mark.django_db
 def test_require_tells_a_stranger_from_a_person_without_the_act(site):
     elsewhere = a_centre(a_study(with_list=False), cover=0)
@@ -208,6 +216,7 @@ def test_require_tells_a_stranger_from_a_person_without_the_act(site):
     assert not subjects_for(AnonymousUser())
 
 
+@pytest.mark.requirement("REQ-018")
 @pytest.mark.django_db
 def test_centre_roles_do_not_count_on_the_unblinded_side(site, settings):
     settings.SIDE = "unblinded"
@@ -215,6 +224,7 @@ def test_centre_roles_do_not_count_on_the_unblinded_side(site, settings):
     assert not centres_for(user)
 
 
+@pytest.mark.requirement("REQ-024")
 def test_every_role_is_in_the_table_and_no_role_holds_acts_of_both_sides():
     assert set(MAY) == set(Role)
     unblinded = {Act.MANAGE_LIST, Act.MANAGE_STOCK}
@@ -223,6 +233,7 @@ def test_every_role_is_in_the_table_and_no_role_holds_acts_of_both_sides():
     assert all(any(act in acts for acts in MAY.values()) for act in Act)
 
 
+@pytest.mark.requirement("REQ-018")
 def test_no_role_joins_duties_that_are_kept_apart_and_pairs_of_roles_are_told_apart():
     assert all(one_person_may_hold([role]) for role in Role)
     for one, other, together in [
@@ -237,6 +248,7 @@ def test_no_role_joins_duties_that_are_kept_apart_and_pairs_of_roles_are_told_ap
         assert one_person_may_hold([one, other]) is together, f"{one} {other}"
 
 
+@pytest.mark.requirement("REQ-018")
 @pytest.mark.parametrize("act", [Act.CUT_DATA, Act.REQUEST_EXTRACT])
 def test_who_prepares_the_analysis_cannot_break_a_code(act):
     assert all(Act.BREAK_CODE not in acts for acts in MAY.values() if act in acts)

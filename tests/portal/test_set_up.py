@@ -84,6 +84,7 @@ def test_a_number_is_given_to_one_centre_of_a_study(site, manager):
     assert site.study.centres.count() == 2
 
 
+@pytest.mark.requirement("REQ-033")
 def test_every_offered_time_zone_is_known_to_the_clock():
     assert len(countries()) > 240
     for code, zones in time_zones().items():
@@ -96,6 +97,7 @@ def link_on(page):
     return re.search(r'value="http://localhost:8000(/set-password/[^"]+)"', page).group(1)
 
 
+@pytest.mark.requirement("REQ-014")
 def test_a_new_person_gets_a_role_a_link_and_sets_a_password_once(site, manager):
     answer = manager.post(reverse("add-person", args=[site.here.pk]), PERSON, follow=True)
     page = answer.content.decode()
@@ -137,6 +139,7 @@ def test_a_weak_or_mistyped_password_is_refused_and_not_sent_back(site, manager,
     assert not User.objects.get(email="ines.roy@hospital.example").has_usable_password()
 
 
+@pytest.mark.requirement("REQ-015")
 def test_a_link_ends_after_three_days_with_the_account_and_when_it_is_changed(
     site, manager, monkeypatch
 ):
@@ -155,6 +158,7 @@ def test_a_link_ends_after_three_days_with_the_account_and_when_it_is_changed(
         assert Client().get(link).status_code == status
 
 
+@pytest.mark.requirement("REQ-039")
 def test_nobody_takes_over_an_account_that_has_a_password(site, manager):
     role = site.investigator.centre_roles.get()
     answer = manager.get(reverse("person-link", args=[role.pk]))
@@ -206,6 +210,7 @@ def test_an_ended_account_is_not_opened_from_the_portal(site, manager):
     assert not site.investigator.is_active
 
 
+@pytest.mark.requirement("REQ-019")
 def test_a_role_ends_at_once_with_a_reason_and_can_begin_again(site, manager, signed_in):
     role = site.pharmacist.centre_roles.get()
     pharmacist = signed_in(site.pharmacist)
@@ -268,6 +273,7 @@ def test_only_who_manages_accrual_is_led_to_change_it(site, signed_in):
     assert site.study.status == "open"
 
 
+@pytest.mark.requirement("REQ-013")
 def test_a_manager_of_another_study_finds_nothing_of_this_one(site, signed_in):
     other = a_user(Role.STUDY_MANAGER, study=a_study(with_list=False))
     browser = signed_in(other)

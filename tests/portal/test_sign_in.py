@@ -34,11 +34,13 @@ def test_right_password_signs_in_and_goes_where_the_person_wanted(person):
     assert browser.get(reverse("subjects")).status_code == 200
 
 
+@pytest.mark.requirement("REQ-076")
 def test_another_site_is_never_the_next_page(person):
     answer = send(Client(), person.email, PASSWORD, next="https://elsewhere.example/")
     assert answer.url == reverse("home")
 
 
+@pytest.mark.requirement("REQ-016")
 def test_every_refusal_reads_the_same(person):
     inactive = a_user(Role.MONITOR)
     User.objects.filter(pk=inactive.pk).update(is_active=False)
@@ -60,6 +62,7 @@ def test_every_refusal_reads_the_same(person):
     assert pages[0] == pages[1] == pages[2] == pages[3]
 
 
+@pytest.mark.requirement("REQ-016")
 def test_five_wrong_passwords_lock_for_fifteen_minutes(person):
     for _ in range(4):
         send(Client(), person.email, WRONG)
@@ -76,6 +79,7 @@ def test_five_wrong_passwords_lock_for_fifteen_minutes(person):
     assert (person.failed_attempts, person.locked_until) == (0, None)
 
 
+@pytest.mark.requirement("REQ-016")
 def test_a_wrong_password_at_signing_counts_the_same(person):
     for _ in range(4):
         with pytest.raises(Invalid) as wrong:
@@ -97,6 +101,7 @@ def test_sign_out_ends_the_session_and_needs_post(person):
     assert browser.get(reverse("home")).status_code == 302
 
 
+@pytest.mark.requirement("REQ-015")
 def test_a_deactivated_person_is_out_at_once(person):
     browser = Client()
     browser.force_login(person)
@@ -104,6 +109,7 @@ def test_a_deactivated_person_is_out_at_once(person):
     assert browser.get(reverse("home")).status_code == 302
 
 
+@pytest.mark.requirement("REQ-022")
 def test_session_ends_after_thirty_minutes_without_use_and_pages_are_not_kept(person):
     browser = Client()
     browser.force_login(person)
@@ -112,6 +118,7 @@ def test_session_ends_after_thirty_minutes_without_use_and_pages_are_not_kept(pe
     assert answer.cookies["iwrs_blinded_session"]["max-age"] == 1800
 
 
+@pytest.mark.requirement("REQ-076")
 def test_forms_are_refused_without_the_token_of_our_own_page(person):
     browser = Client(enforce_csrf_checks=True)
     answer = send(browser, person.email, PASSWORD)
@@ -124,6 +131,7 @@ def test_health_says_ok_and_nothing_more(db, client):
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
+@pytest.mark.requirement("REQ-077")
 def test_no_page_needs_inline_style_or_script(person):
     browser = Client()
     browser.force_login(person)

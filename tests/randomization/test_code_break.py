@@ -35,6 +35,7 @@ def ask(subject, **changes):
     return request_code_break(subject, by=make.TESTER, **(answers | changes))
 
 
+@pytest.mark.requirement("REQ-052")
 def test_the_code_is_shown_once_and_the_subject_is_marked(subject):
     request = ask(subject)
     assert reveal_code(request, by=make.TESTER) == make.arm_of(subject)
@@ -45,6 +46,7 @@ def test_the_code_is_shown_once_and_the_subject_is_marked(subject):
     assert refused.value.code == "code_break_refused"
 
 
+@pytest.mark.requirement("REQ-051")
 def test_others_are_told_without_the_treatment(subject):
     request = ask(subject)
     arm = reveal_code(request, by=make.TESTER)
@@ -57,6 +59,7 @@ def test_others_are_told_without_the_treatment(subject):
     assert not any(word in text for word in [arm, *labels])
 
 
+@pytest.mark.requirement("REQ-052")
 @pytest.mark.parametrize(
     ("field", "changes"),
     [("reason", {"reason": "curiosity"}), ("explanation", {"explanation": "  "})],
@@ -68,6 +71,7 @@ def test_without_a_reason_nothing_is_asked(subject, field, changes):
     assert not CodeBreakRequest.objects.exists()
 
 
+@pytest.mark.requirement("REQ-047")
 def test_beyond_the_budget_it_refuses_and_raises_an_alarm(subject):
     for _ in range(3):
         ask(subject)

@@ -54,6 +54,7 @@ def test_page_names_the_algorithm_in_use():
     assert VECTORS["algorithm"] == ALGORITHM
 
 
+@pytest.mark.requirement("REQ-057")
 @pytest.mark.parametrize("vector", VECTORS["strata"], ids=lambda vector: vector["stratum"])
 def test_page_vectors_of_each_stratum(vector):
     nonce = stratum_nonce(VECTORS["design"]["study"], vector["stratum"])
@@ -179,6 +180,7 @@ seeds = st.binary(min_size=32, max_size=32)
 over_designs = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 
 
+@pytest.mark.requirement("REQ-057")
 @over_designs
 @given(designs(), seeds)
 def test_second_generator_written_from_the_page_gives_the_same_list(design, seed):
@@ -230,6 +232,7 @@ def test_two_to_one_stays_within_two_m(m):
     assert (min(seen), max(seen)) == (-2 * m, 2 * m)
 
 
+@pytest.mark.requirement("REQ-058")
 @over_designs
 @given(designs(), seeds)
 def test_blocks_are_complete_of_an_allowed_size_and_exactly_in_ratio(design, seed):
@@ -260,6 +263,7 @@ def test_longer_list_extends_the_shorter(design, seed, more):
         assert after[: len(before)] == before
 
 
+@pytest.mark.requirement("REQ-057")
 def test_same_inputs_give_the_same_list_and_order_of_sizes_does_not_matter():
     design = ListDesign(**GOOD)
     turned = ListDesign(**{**GOOD, "block_sizes": (6, 3)})
@@ -330,6 +334,7 @@ def test_nonce_of_another_length_is_refused():
         KeyStream(SEED, bytes(8))
 
 
+@pytest.mark.requirement("REQ-058")
 def test_printed_entry_and_design_do_not_tell_arm_or_block_size():
     entry = Entry(stratum="one", position=5, block=2, arm="SECRET")
     assert repr(entry) == "Entry(stratum='one', position=5)"

@@ -93,6 +93,7 @@ def test_strata_agree_no_more_than_by_chance(seed):
     assert stats.binomtest(equal, len(one), 1 / 15).pvalue > SIGNIFICANCE
 
 
+@pytest.mark.requirement("REQ-058")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_block_sizes_are_equally_likely_and_independent(seed):
     design = ListDesign("SIZES", TWO_TO_ONE, ("all",), (3, 6, 9), 18_000)

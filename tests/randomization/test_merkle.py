@@ -128,6 +128,7 @@ COMMITTED = commit(ENTRIES, SEED)
 PROOFS = [prove(ENTRIES, COMMITTED, index) for index in range(len(ENTRIES))]
 
 
+@pytest.mark.requirement("REQ-059")
 @pytest.mark.parametrize("proof", PROOFS, ids=lambda proof: f"index{proof.index}")
 @pytest.mark.parametrize(
     "change",
@@ -203,6 +204,7 @@ def test_a_path_longer_than_the_stated_size_allows_is_refused():
 # The commitment
 
 
+@pytest.mark.requirement("REQ-059")
 def test_a_changed_list_cannot_be_proved_any_more():
     swapped = list(ENTRIES)
     place = next(at for at in range(22) if ENTRIES[at].arm != ENTRIES[at + 1].arm)

@@ -19,6 +19,7 @@ def centre():
         return make.a_centre(make.a_study())
 
 
+@pytest.mark.requirement("REQ-002")
 def test_randomize_gives_place_kit_and_schedule(centre):
     with clock.at(make.at(2010, 3, 2)):
         subject = make.a_subject(centre)
@@ -34,6 +35,7 @@ def test_randomize_gives_place_kit_and_schedule(centre):
     assert Visit.objects.filter(subject=subject, dispensation=None).count() == 0
 
 
+@pytest.mark.requirement("REQ-004")
 def test_the_kit_holds_the_arm_of_the_subject(centre):
     from dispensing.unblinded.models import KitContent
     from tests.roles import as_unblinded
@@ -46,6 +48,7 @@ def test_the_kit_holds_the_arm_of_the_subject(centre):
         assert content == make.arm_of(answer.subject)
 
 
+@pytest.mark.requirement("REQ-003")
 def test_again_returns_the_first_answer(centre):
     with clock.at(make.at(2010, 3, 2)):
         subject = make.a_subject(centre)
@@ -55,6 +58,7 @@ def test_again_returns_the_first_answer(centre):
     assert (second.randomization, second.kit) == (first.randomization, first.kit)
 
 
+@pytest.mark.requirement("REQ-036")
 def test_not_eligible_is_refused_with_the_question(centre):
     with clock.at(make.at(2010, 3, 2)):
         subject = make.a_subject(centre, eligible=False)
@@ -65,6 +69,7 @@ def test_not_eligible_is_refused_with_the_question(centre):
     assert key.startswith("eligibility.")
 
 
+@pytest.mark.requirement("REQ-006")
 def test_without_stock_the_refusal_takes_no_place(centre):
     with clock.at(make.at(2010, 3, 2)):
         for _ in range(6):

@@ -59,6 +59,7 @@ def replayed(*, subjects: int, centres: int, kits: int) -> tuple[Study, Player]:
     return study, player
 
 
+@pytest.mark.requirement("REQ-002")
 def test_a_small_replay_leaves_what_nature_did(committed_db):
     study, player = replayed(subjects=30, centres=5, kits=900)
     patients = player.nature.patients

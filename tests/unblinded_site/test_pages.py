@@ -61,6 +61,7 @@ class TestSigningIn:
         )
         assert response.status_code == 422
 
+    @pytest.mark.requirement("REQ-018")
     def test_an_unblinded_account_does_not_exist_on_the_blinded_side(self, study: Study, person):
         user = person(Role.SUPPLY_MANAGER)
         assert not User.objects.filter(email=user.email).exists()
@@ -74,6 +75,7 @@ class TestSigningIn:
 
 
 class TestLists:
+    @pytest.mark.requirement("REQ-059")
     def test_three_people_make_a_list_active(self, study: Study, person):
         people = [person(Role.UNBLINDED_STATISTICIAN) for _ in range(3)]
         first, second, third = (Browser(each) for each in people)
@@ -96,6 +98,7 @@ class TestLists:
         )
         assert ListCommitment.objects.get(study=study).merkle_root == made.merkle_root
 
+    @pytest.mark.requirement("REQ-041")
     def test_who_generated_or_signed_cannot_sign(self, study: Study, person):
         first, second = (Browser(person(Role.UNBLINDED_STATISTICIAN)) for _ in range(2))
         first.post(reverse("generate-list", args=[study.code]))
@@ -107,6 +110,7 @@ class TestLists:
         assert second.post(address, password=PASSWORD).status_code == 409
         assert the_list().status == "approved"
 
+    @pytest.mark.requirement("REQ-039")
     def test_a_wrong_password_is_no_signature(self, study: Study, person):
         first, second = (Browser(person(Role.UNBLINDED_STATISTICIAN)) for _ in range(2))
         first.post(reverse("generate-list", args=[study.code]))
@@ -266,6 +270,7 @@ class TestReleases:
             assert supplier.get(reverse(name, args=[study.code])).status_code == 403
 
 
+@pytest.mark.requirement("REQ-010")
 def test_every_page_needs_a_person(study: Study):
     from trial.urls_unblinded import urlpatterns
 

@@ -1,0 +1,49 @@
+"""Keeps the outcome of each test of a run, by test function, for the traceability matrix.
+
+With xdist, the workers' reports all reach the first process; only that one writes.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.validation.matrix import Outcome, rows_of, worse
+
+OPTION = "--outcomes"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("validation")
+    text = "write the outcome of each test to this file (JSON), and sum up the requirements"
+    group.addoption(OPTION, metavar="FILE", type=Path, default=None, help=text)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    file = config.getoption(OPTION)
+    if file is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Outcomes(file), "requirement-outcomes")
+
+
+class _Outcomes:
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.of_tests: dict[str, Outcome] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        # A set-up or tear-down counts when it failed or skipped, else the call itself.
+        if report.when == "call" or not report.passed:
+            test = report.nodeid.split("[")[0]
+            self.of_tests[test] = worse(self.of_tests.get(test), report.outcome)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self.of_tests, indent=0, sort_keys=True)
+        self.file.write_text(text, encoding="utf-8")
+        results: dict[str, list[str]] = {}
+        for row in rows_of(self.of_tests):
+            results.setdefault(row.result, []).append(row.requirement.id)
+        terminalreporter.section("requirements")
+        for result, numbers in sorted(results.items()):
+            which = "" if result == "passed" else f": {', '.join(numbers)}"
+            terminalreporter.write_line(f"{len(numbers)} {result}{which}")
