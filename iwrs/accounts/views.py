@@ -6,7 +6,7 @@ Both sites use these pages, each with its own accounts and cookies.
 from django import forms
 from django.contrib import messages
 from django.contrib.auth import authenticate, login, logout
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
@@ -57,7 +57,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     """Ask for e-mail and password. Every refusal has one and the same text."""
     onward = _onward(request)
     if request.user.is_authenticated and request.method != "POST":
-        return redirect(onward)
+        return HttpResponseRedirect(onward)  # an address, never the name of a page
     form = SignInForm(request.POST or None)
     status = 200
     if request.method == "POST":
@@ -70,7 +70,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             )
             if user is not None:
                 login(request, user)
-                return redirect(onward)
+                return HttpResponseRedirect(onward)
             form.add_error(None, REFUSED)
     context = {"form": form, "next": request.POST.get("next", request.GET.get("next", ""))}
     return render(request, "accounts/sign_in.html", context, status=status)

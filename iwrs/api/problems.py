@@ -88,12 +88,17 @@ def document(problem: Problem) -> dict[str, Any]:
         "type": f"{PROBLEMS_PATH}{problem.code}",
         "title": meaning.title if meaning else problem.title,
         "status": problem.status,
-        "detail": f"{problem.title} {problem.action}".strip(),
+        "detail": _sendable(f"{problem.title} {problem.action}".strip()),
         "code": problem.code,
     }
     if problem.errors:
-        document["errors"] = problem.errors
+        document["errors"] = {_sendable(k): _sendable(v) for k, v in problem.errors.items()}
     return document | getattr(problem, "members", {})
+
+
+def _sendable(text: str) -> str:
+    """JSON can name half a character (`"\\ud800"`), UTF-8 cannot carry it: repeat it as a name."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def flatten(detail: object, where: str = "") -> Iterator[tuple[str, str]]:

@@ -1,0 +1,52 @@
+"""One study with everything that a page can be about, and a browser for each role."""
+
+from types import SimpleNamespace
+
+import pytest
+from django.test import Client
+
+from iwrs.accounts.models import Role, User
+from iwrs.accounts.services import password_link
+from tests.hostile.walk import Form, address_of, all_forms, patterns, signed_in
+from tests.portal.conftest import a_site
+from tests.portal.test_scope import MORE, objects_of
+
+
+@pytest.fixture
+def site(db: None) -> SimpleNamespace:
+    """A study with two centres, a person of each role, and one object of each kind."""
+    made = a_site()
+    made.objects = objects_of(made.here)
+    made.people = [getattr(made, role) for role in Role.values if hasattr(made, role)]
+    return made
+
+
+@pytest.fixture
+def addresses(site: SimpleNamespace) -> list[tuple[str, str]]:
+    """(name, address) of each page of the portal, at objects that exist."""
+    known = {**site.objects, "pk": site.objects["subject"], "code": site.study.code}
+    known |= {"who": "none", "token": "none"}
+    found = []
+    for pattern in patterns():
+        more = MORE.get(str(pattern.name), {})
+        found.append((str(pattern.name), address_of(pattern, known | more)))
+    return found
+
+
+@pytest.fixture
+def forms(site: SimpleNamespace, addresses: list[tuple[str, str]]) -> list[Form]:
+    """Every form of the portal, each with the browser of a person who may send it."""
+    newcomer = User.objects.create_user("newcomer@example.org", name="Newcomer")
+    nobody = Client(raise_request_exception=False)
+    open_to_all = [("sign-in", "/sign-in/"), ("set-password", password_link(newcomer))]
+    found = all_forms(open_to_all, [nobody])
+    named = {name for name, _ in open_to_all}
+    rest = [(name, address) for name, address in addresses if name not in named]
+    # A person in screening and one in treatment open different pages.
+    waiting = [
+        (name, address.replace(f"/subjects/{site.objects['subject']}/", f"/subjects/{pk}/"))
+        for name, address in rest
+        for pk in [site.here.subjects.order_by("pk").values_list("pk", flat=True)[0]]
+    ]
+    browsers = [signed_in(person) for person in site.people]
+    return found + all_forms(dict.fromkeys([*rest, *waiting]), browsers)

@@ -1,0 +1,112 @@
+"""Whatever is typed into any field of any form is refused in words, or kept and shown escaped."""
+
+from types import SimpleNamespace
+
+import pytest
+from django.http import HttpResponse
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.hostile.texts import FEW, TEXTS, TYPED
+from tests.hostile.walk import Field, Form, accepted, state_of_the_database, stored, undone
+
+pytestmark = [pytest.mark.django_db, pytest.mark.requirement("REQ-075")]
+
+
+@pytest.fixture
+def unchanged(forms: list[Form]) -> str:
+    """The state of the database when nothing was typed."""
+    return state_of_the_database()
+
+
+REFUSALS = {400, 403, 404, 409, 410, 413, 422, 429}
+
+
+def check(form: Form, at: Field, text: str, before: str) -> bool:
+    """Send `text` in one field. True when the act was done."""
+    where = f"{form.page} {at.name} {text[:60]!r}"
+    with undone():
+        answer = form.post(form.typed(**{at.name: text}))
+        assert answer.status_code in {302} | REFUSALS, f"{where}: {answer.status_code}"
+        shown = [answer]
+        if answer.status_code == 302:
+            assert "\n" not in answer.headers["Location"], where
+            shown.append(form.open(answer.headers["Location"]))
+        else:
+            assert state_of_the_database() == before, f"{where}: refused, but something changed"
+        for page in shown:
+            assert_escaped(page, text, where)
+        done = answer.status_code == 302
+        if done and at.free:
+            kept = text.strip().replace("\r\n", "\n")
+            assert stored(kept) or stored(text.strip()) or stored(kept.lower()), where
+    return done
+
+
+def assert_escaped(page: HttpResponse, text: str, where: str) -> None:
+    """Neither markup nor a template of `text` comes to life in the page."""
+    assert page.status_code < 500, where
+    content = page.content.decode()
+    for live in ("<script>alert", "<img src=x", '" autofocus onfocus', "</textarea></title>"):
+        assert live not in content, where
+    if "7*7" in text:
+        assert "49{" not in content, where
+    assert "Set-Cookie: iwrs_blinded_session=x" not in str(page.headers), where
+
+
+def test_hostile_texts_in_every_field_of_every_form(forms: list[Form], unchanged: str) -> None:
+    kept = tried = 0
+    for form in forms:
+        for at in form.fields:
+            if at.kind == "file":
+                continue
+            for name, text in TEXTS.items():
+                if at.free or name in FEW:
+                    kept += check(form, at, text, unchanged)
+                    tried += 1
+    assert tried > 300
+    assert kept > 50  # else honest values were refused, and no text was ever looked at
+    assert state_of_the_database() == unchanged
+
+
+def test_honest_texts_are_taken_by_most_forms(forms: list[Form]) -> None:
+    """The walk means little where an honest person would be refused too."""
+    taken = {form.page for form in forms if accepted(form)}
+    assert taken >= {"screen-failure", "suspend-centre", "event", "miss-visit", "end-centre-role"}
+    assert len({form.page for form in forms}) >= 20
+
+
+@settings(
+    max_examples=80,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],  # a text that does harm is short enough as it is
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(choose=st.data())
+def test_any_text_in_any_field(forms: list[Form], unchanged: str, choose: st.DataObject) -> None:
+    form = choose.draw(st.sampled_from([each for each in forms if each.fields]), label="form")
+    at = choose.draw(st.sampled_from([f for f in form.fields if f.kind != "file"]), label="field")
+    text = choose.draw(TYPED, label="text")
+    check(form, at, text, unchanged)
+
+
+def test_hostile_texts_in_addresses_and_searches(
+    site: SimpleNamespace, addresses: list[tuple[str, str]], forms: list[Form]
+) -> None:
+    """Search words, page numbers and onward addresses are typed by people too."""
+    browser = forms[-1]
+    for name, address in addresses:
+        if name in {"sign-out", "download-extract"}:
+            continue
+        for kind, text in TEXTS.items():
+            if kind == "long":
+                continue
+            asked = dict.fromkeys(("q", "page", "status", "centre", "next", "again"), text)
+            answer = forms_client(browser).get(address, asked)
+            assert answer.status_code < 500, f"{name} {kind}"
+            assert_escaped(answer, text, f"{name} {kind}")
+
+
+def forms_client(form: Form) -> "object":
+    return form.open.__self__  # type: ignore[attr-defined]

@@ -1,0 +1,225 @@
+"""Every form of a site, found by reading its pages as a browser does.
+
+A new page or field is covered because it is there: nothing is listed by hand but how to make one
+object of each kind.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any
+
+from django.db import connection, transaction
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from iwrs import clock
+
+PASSWORD = "correct horse battery staple"  # of `factories.a_user`
+
+# What may change although an act was refused: a wrong password is counted, a session is used.
+_UNWATCHED_TABLES = ("public.django_session", "unblinded.django_session")
+_UNWATCHED_COLUMNS = ["failed_attempts", "locked_until", "last_login"]
+
+
+@dataclass
+class Field:
+    """One input of a form as the browser shows it. `values` are what a browser could send."""
+
+    name: str
+    kind: str
+    values: list[str] = field(default_factory=list)
+
+    @property
+    def free(self) -> bool:
+        """People type into it; it is no choice, day or hidden value."""
+        return self.kind in {"text", "textarea", "email", "search", "tel", "url"}
+
+
+@dataclass
+class Form:
+    """One form at an address, with the browser of a person who may send it."""
+
+    page: str
+    address: str
+    fields: list[Field]
+    send: Callable[[str, dict[str, Any]], HttpResponse]
+    open: Callable[[str], HttpResponse]
+
+    def typed(self, **changes: str) -> dict[str, Any]:
+        """What an honest person would send, but for `changes`."""
+        honest = {each.name: _honest(each) for each in self.fields}
+        return {k: v for k, v in (honest | changes).items() if v is not None}
+
+    def post(self, typed: dict[str, Any]) -> HttpResponse:
+        return self.send(self.address, typed)
+
+
+def patterns(resolver: Any = None) -> Iterator[URLPattern]:
+    """Every address of the site in force but the API's."""
+    for each in (resolver or get_resolver()).url_patterns:
+        if isinstance(each, URLResolver):
+            if str(each.pattern) != "api/":
+                yield from patterns(each)
+        elif isinstance(each, URLPattern):
+            yield each
+
+
+def address_of(pattern: URLPattern, known: dict[str, Any]) -> str:
+    """An address of the pattern. `known` maps a page's name, or a parameter's, to its value."""
+    wanted = pattern.pattern.converters
+    values = {name: known[name] for name in wanted if name in known}
+    if "pk" in wanted:
+        values["pk"] = known.get(str(pattern.name), known["pk"])
+    return reverse(str(pattern.name), kwargs=values)
+
+
+def forms_at(page: str, address: str, browser: Any) -> list[Form]:
+    """The forms that the page at `address` shows to this browser, but for signing out."""
+    answer = browser.get(address)
+    if answer.status_code != 200 or "text/html" not in answer.headers.get("Content-Type", ""):
+        return []
+    reader = _Forms()
+    reader.feed(answer.content.decode())
+    return [
+        Form(page, target or address, fields, browser.post, browser.get)
+        for target, fields in reader.forms
+        if target != reverse("sign-out")
+    ]
+
+
+def all_forms(pages: Iterable[tuple[str, str]], browsers: Iterable[Any]) -> list[Form]:
+    """The forms of each page, once, as the first person sees them who is shown any.
+
+    Where a page has several addresses, the one at which an honest person's form is accepted.
+    """
+    known = list(browsers)
+    found: dict[str, list[Form]] = {}
+    for page, address in pages:
+        if page in found and accepted(found[page][0]):
+            continue
+        shown = (forms_at(page, address, each) for each in known)
+        forms = next((forms for forms in shown if forms), [])
+        if forms and (page not in found or accepted(forms[0])):
+            found[page] = forms
+    return [form for forms in found.values() for form in forms]
+
+
+def accepted(form: Form) -> bool:
+    """True when what an honest person would type is accepted. Nothing of it stays."""
+    with undone():
+        return form.post(form.typed()).status_code == 302
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """Take back whatever is done inside. Acts may still open their durable transaction."""
+    block = transaction.atomic()
+    block._from_testcase = True  # type: ignore[attr-defined]
+    with block:
+        yield
+        transaction.set_rollback(True)
+
+
+def state_of_the_database() -> str:
+    """A hash over every row that the present role can read."""
+    tables = [each for each in _readable_tables() if each not in _UNWATCHED_TABLES]
+    rows = " UNION ALL ".join(
+        f"SELECT '{each}' || (to_jsonb(t) - %s::text[])::text AS line FROM {each} t"
+        for each in tables
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT md5(string_agg(line, '' ORDER BY line)) FROM ({rows}) every_row",
+            [_UNWATCHED_COLUMNS] * len(tables),
+        )
+        return str(cursor.fetchone()[0])
+
+
+def stored(text: str) -> bool:
+    """True when some text, also inside JSON, of a table that the role can read holds `text`."""
+    found = " UNION ALL ".join(
+        f"SELECT v #>> '{{}}' AS line FROM {each} t,"
+        " jsonb_path_query(to_jsonb(t), 'strict $.** ? (@.type() == \"string\")') v"
+        for each in _readable_tables()
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT bool_or(strpos(line, %s) > 0) FROM ({found}) every_text", [text])
+        return bool(cursor.fetchone()[0])
+
+
+def _readable_tables() -> list[str]:
+    """Tables of both schemas that the present role may read, as the catalogue quotes them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
+            " WHERE schemaname IN ('public', 'unblinded')"
+            " AND has_schema_privilege(schemaname, 'USAGE')"
+            " AND has_table_privilege(format('%I.%I', schemaname, tablename), 'SELECT')"
+            " ORDER BY 1"
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def signed_in(user: Any) -> Client:
+    client = Client(raise_request_exception=False)
+    client.force_login(user)
+    return client
+
+
+def _honest(each: Field) -> str | None:
+    if each.kind == "password":
+        return PASSWORD
+    if each.kind == "file":
+        return None
+    if each.values:
+        return next((value for value in each.values if value), "")
+    return {
+        "email": "new.person@example.org",
+        "number": "1",
+        "date": clock.today().isoformat(),
+    }.get(each.kind, "Honest text")
+
+
+class _Forms(HTMLParser):
+    """Collects (action, fields) of each form that is sent by POST."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[tuple[str, list[Field]]] = []
+        self._select: Field | None = None
+        self._inside = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self._inside = told.get("method", "").lower() == "post"
+            if self._inside:
+                self.forms.append((told.get("action", ""), []))
+        elif not self._inside:
+            return
+        elif tag == "option" and self._select is not None:
+            self._select.values.append(told.get("value", ""))
+        elif tag in {"input", "textarea", "select"} and "name" in told:
+            self._take(tag, told)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._inside = False
+        if tag == "select":
+            self._select = None
+
+    def _take(self, tag: str, told: dict[str, str]) -> None:
+        if told["name"] == "csrfmiddlewaretoken":
+            return
+        kind = told.get("type", "text") if tag == "input" else tag
+        fields = self.forms[-1][1]
+        found = next((each for each in fields if each.name == told["name"]), None)
+        if found is None:
+            found = Field(told["name"], kind)
+            fields.append(found)
+        if "value" in told:
+            found.values.append(told["value"])
+        self._select = found if tag == "select" else None
