@@ -55,6 +55,7 @@ MIDDLEWARE = [
     # First what has to be on every answer, files and refusals included.
     "iwrs.middleware.AnswerHeaders",
     "csp.middleware.CSPMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "iwrs.middleware.ReadableRequests",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -65,7 +66,6 @@ MIDDLEWARE = [
     "trial.middleware.SignedInPages",
     "trial.middleware.BusinessClock",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "trial.middleware.ProblemPages",
@@ -161,6 +161,7 @@ STATIC_URL = "static/"
 STATIC_ROOT = Path(os.environ.get("IWRS_STATIC_ROOT", BASE_DIR / ".iwrs" / "static"))
 STATICFILES_DIRS = [BASE_DIR / "trial" / "static"]
 WHITENOISE_USE_FINDERS = True
+WHITENOISE_ALLOW_ALL_ORIGINS = False  # files are for our own pages
 # The largest request is a file of kits (8 MiB), and only the unblinded site takes one.
 REQUEST_MAX_BYTES = (9 if SIDE == "unblinded" else 1) * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # of a body without its files

@@ -2,11 +2,11 @@
 
 from django.urls import path, re_path, register_converter
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
-from oauth2_provider.views import TokenView
 
 from assessments import api as assessments
 from dispensing import api as dispensing
 from enrolment import api as enrolment
+from iwrs.api.token import Tokens
 from iwrs.api.views import Nowhere
 from trial import api as trial
 
@@ -43,7 +43,7 @@ _dispensation = f"{_subject}/dispensations/<sequence:n>"
 _visit = f"{_subject}/visits/<sequence:n>"
 
 urlpatterns = [
-    path("oauth/token", TokenView.as_view(), name="api-token"),
+    path("oauth/token", Tokens.as_view(), name="api-token"),
     path("v1/centres", enrolment.Centres.as_view()),
     path("v1/subjects", enrolment.Subjects.as_view()),
     path(_subject, enrolment.OneSubject.as_view()),

@@ -7,7 +7,7 @@ from django.test import Client
 
 from iwrs.accounts.models import Role, User
 from iwrs.accounts.services import password_link
-from tests.hostile.walk import Form, address_of, all_forms, patterns, signed_in
+from tests.hostile.walk import Form, address_of, all_forms, pages, signed_in
 from tests.portal.conftest import a_site
 from tests.portal.test_scope import MORE, objects_of
 
@@ -26,11 +26,7 @@ def addresses(site: SimpleNamespace) -> list[tuple[str, str]]:
     """(name, address) of each page of the portal, at objects that exist."""
     known = {**site.objects, "pk": site.objects["subject"], "code": site.study.code}
     known |= {"who": "none", "token": "none"}
-    found = []
-    for pattern in patterns():
-        more = MORE.get(str(pattern.name), {})
-        found.append((str(pattern.name), address_of(pattern, known | more)))
-    return found
+    return [(page.name, address_of(page, known | MORE.get(page.name, {}))) for page in pages()]
 
 
 @pytest.fixture

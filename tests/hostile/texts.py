@@ -22,8 +22,9 @@ TEXTS = {
     "unicode": "\U0001f9ea\u0130\u00df\ufdfa" + "\u0301" * 40,
     "json": '{"$ne": null, "__proto__": {"a": 1}}',
 }
-# For choices, days, numbers, passwords and hidden values.
+# For choices, days, numbers, e-mail addresses, passwords and hidden values.
 FEW = ("sql quote", "nul", "number")
+SEARCHED = (*FEW, "template", "script", "attribute", "header")
 
 _WORDS = """' " \\ ;-- {{ }} {% %} < > & &lt; <script> javascript: %s %(x)s = + @ -1 None"""
 _PIECES = st.sampled_from([*_WORDS.split(), *"\x00\u202e\u200f\t\n\ufffd"])

@@ -24,6 +24,14 @@ _UNWATCHED_TABLES = ("public.django_session", "unblinded.django_session")
 _UNWATCHED_COLUMNS = ["failed_attempts", "locked_until", "last_login"]
 
 
+@dataclass(frozen=True)
+class Page:
+    """A named address, and the parameters in it."""
+
+    name: str
+    parameters: frozenset[str]
+
+
 @dataclass
 class Field:
     """One input of a form as the browser shows it. `values` are what a browser could send."""
@@ -35,7 +43,7 @@ class Field:
     @property
     def free(self) -> bool:
         """People type into it; it is no choice, day or hidden value."""
-        return self.kind in {"text", "textarea", "email", "search", "tel", "url"}
+        return self.kind in {"text", "textarea", "search"}
 
 
 @dataclass
@@ -57,23 +65,23 @@ class Form:
         return self.send(self.address, typed)
 
 
-def patterns(resolver: Any = None) -> Iterator[URLPattern]:
+def pages(resolver: Any = None, outer: frozenset[str] = frozenset()) -> Iterator[Page]:
     """Every address of the site in force but the API's."""
     for each in (resolver or get_resolver()).url_patterns:
+        parameters = outer | set(each.pattern.converters)
         if isinstance(each, URLResolver):
             if str(each.pattern) != "api/":
-                yield from patterns(each)
+                yield from pages(each, parameters)
         elif isinstance(each, URLPattern):
-            yield each
+            yield Page(str(each.name), parameters)
 
 
-def address_of(pattern: URLPattern, known: dict[str, Any]) -> str:
-    """An address of the pattern. `known` maps a page's name, or a parameter's, to its value."""
-    wanted = pattern.pattern.converters
-    values = {name: known[name] for name in wanted if name in known}
-    if "pk" in wanted:
-        values["pk"] = known.get(str(pattern.name), known["pk"])
-    return reverse(str(pattern.name), kwargs=values)
+def address_of(page: Page, known: dict[str, Any]) -> str:
+    """An address of the page. `known` maps a page's name, or a parameter's, to its value."""
+    values = {name: known[name] for name in page.parameters}
+    if "pk" in values:
+        values["pk"] = known.get(page.name, known["pk"])
+    return reverse(page.name, kwargs=values)
 
 
 def forms_at(page: str, address: str, browser: Any) -> list[Form]:
@@ -90,14 +98,14 @@ def forms_at(page: str, address: str, browser: Any) -> list[Form]:
     ]
 
 
-def all_forms(pages: Iterable[tuple[str, str]], browsers: Iterable[Any]) -> list[Form]:
+def all_forms(addresses: Iterable[tuple[str, str]], browsers: Iterable[Any]) -> list[Form]:
     """The forms of each page, once, as the first person sees them who is shown any.
 
     Where a page has several addresses, the one at which an honest person's form is accepted.
     """
     known = list(browsers)
     found: dict[str, list[Form]] = {}
-    for page, address in pages:
+    for page, address in addresses:
         if page in found and accepted(found[page][0]):
             continue
         shown = (forms_at(page, address, each) for each in known)
