@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from dispensing.models import FirstDose, Kit
+from dispensing.models import FirstDose
 from dispensing.unblinded.numbers import plan_lots, vendor_csv
 from dispensing.unblinded.services import import_kits
 from dispensing.unblinded.supply import run_supply
@@ -20,6 +20,7 @@ from randomization.unblinded import services as lists
 from tests import factories as make
 from tests.roles import as_unblinded
 from trial.demo.cast import KIT_SEED, LIST_SEED, NATURE_SEED
+from trial.invariants import contradictions
 from trial.nature import CUT
 from trial.replay.player import Player, add_centres
 from trial.replay.source import simulated_trial
@@ -59,8 +60,8 @@ def replayed(*, subjects: int, centres: int, kits: int) -> tuple[Study, Player]:
     return study, player
 
 
-@pytest.mark.requirement("REQ-002")
-def test_a_small_replay_leaves_what_nature_did(committed_db):
+@pytest.mark.requirement("REQ-002", "REQ-078")
+def test_a_small_replay_leaves_what_nature_did(committed_db, settings):
     study, player = replayed(subjects=30, centres=5, kits=900)
     patients = player.nature.patients
     randomized = Subject.objects.filter(study=study, status="randomized")
@@ -70,7 +71,10 @@ def test_a_small_replay_leaves_what_nature_did(committed_db):
     assert count_events(study, on=CUT).deaths == died
     handed = sum(d.status == "handed_over" for s in randomized for d in s.dispensations.all())
     assert handed >= FirstDose.objects.count()
-    assert not Kit.objects.filter(status="assigned", dispensation__isnull=True).exists()
+    assert contradictions() == []
+    settings.SIDE = "unblinded"
+    with as_unblinded():
+        assert contradictions() == []
 
 
 @pytest.mark.slow

@@ -28,7 +28,6 @@ WITHOUT_HISTORY = {
     "User": "to be covered with the accounts",
     "StudyRole": "to be covered with the accounts",
     # written once by a gate or an import, changed by nobody: each row is its own record
-    "Allocation": "written by gate.allocate",
     "CodeBreakRequest": "written by gate.code_break_request, with who, why and when",
     "KitAssignment": "written by gate.assign_kit",
     "KitImport": "who imported which file, and when",

@@ -137,6 +137,8 @@ def run(story: Story, word: str) -> None:
             "--subjects", str(options.subjects), "--centres", str(options.centres),
         )  # fmt: skip
     with story.step("Send the reminders that are due (to a folder)"):
+        for side in ("blinded", "unblinded"):
+            story.manage(side, "check_invariants")
         story.manage("blinded", "deliver_letters")
     with story.step("Cut the data and request the sealed extract"):
         sealed = story.state / "release" / "extract.age"

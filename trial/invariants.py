@@ -1,0 +1,123 @@
+"""Contradictions that no act leaves behind: a row of them means that something went round the acts.
+
+Constraints and triggers hold each of these where they can; what spans tables or rooms is looked
+for here (21 CFR 11.10(a): to discern invalid or altered records). The blinded side reads public
+tables only, and says nothing that tells an arm.
+"""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import connection
+
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """What must not be, and a query for the numbers of what contradicts it."""
+
+    sentence: str
+    query: str
+
+
+BLINDED = (
+    Invariant(
+        "A subject is randomized exactly if there is a randomization, of the same study.",
+        "SELECT s.number FROM public.enrolment_subject s"
+        " LEFT JOIN public.randomization_randomization r ON r.subject_id = s.id"
+        " WHERE (s.status = 'randomized') <> (r.id IS NOT NULL) OR r.study_id <> s.study_id",
+    ),
+    Invariant(
+        "A subject keeps the stratum that the allocation used.",
+        "SELECT s.number FROM public.enrolment_subject s"
+        " JOIN public.randomization_randomization r ON r.subject_id = s.id"
+        " WHERE r.stratum_key <> s.stratum_key",
+    ),
+    Invariant(
+        "A randomized subject has a first kit and a schedule of visits.",
+        "SELECT s.number FROM public.enrolment_subject s WHERE s.status = 'randomized' AND ("
+        " NOT EXISTS (SELECT 1 FROM public.dispensing_dispensation d"
+        " WHERE d.subject_id = s.id AND d.number = 0 AND d.kit_id IS NOT NULL)"
+        " OR NOT EXISTS (SELECT 1 FROM public.assessments_visit v WHERE v.subject_id = s.id))",
+    ),
+    Invariant(
+        "Nobody who is not randomized has a kit.",
+        "SELECT s.number FROM public.enrolment_subject s"
+        " JOIN public.dispensing_dispensation d ON d.subject_id = s.id"
+        " WHERE s.status <> 'randomized' AND d.kit_id IS NOT NULL",
+    ),
+    Invariant(
+        "A kit is assigned exactly if a dispensation names it.",
+        "SELECT k.number FROM public.dispensing_kit k"
+        " LEFT JOIN public.dispensing_dispensation d ON d.kit_id = k.id"
+        " WHERE (k.status = 'assigned') <> (d.id IS NOT NULL)",
+    ),
+    Invariant(
+        "A subject gets kits of the own centre and study.",
+        "SELECT k.number FROM public.dispensing_dispensation d"
+        " JOIN public.dispensing_kit k ON k.id = d.kit_id"
+        " JOIN public.enrolment_subject s ON s.id = d.subject_id"
+        " WHERE k.centre_id <> s.centre_id OR k.study_id <> s.study_id",
+    ),
+    Invariant(
+        "A subject belongs to the study of the own centre.",
+        "SELECT s.number FROM public.enrolment_subject s"
+        " JOIN public.enrolment_centre c ON c.id = s.centre_id WHERE c.study_id <> s.study_id",
+    ),
+)
+UNBLINDED = (
+    Invariant(
+        "A subject has a place in the list exactly if randomized.",
+        "SELECT s.number FROM public.enrolment_subject s"
+        " LEFT JOIN unblinded.allocation a ON a.subject_id = s.id"
+        " WHERE (s.status = 'randomized') <> (a.subject_id IS NOT NULL)",
+    ),
+    Invariant(
+        "A place is one of the subject's own stratum, and gives its arm.",
+        "SELECT s.number FROM unblinded.allocation a"
+        " JOIN unblinded.list_entry e ON e.id = a.entry_id"
+        " JOIN public.enrolment_subject s ON s.id = a.subject_id"
+        " WHERE e.arm <> a.arm OR e.stratum_key <> s.stratum_key",
+    ),
+    Invariant(
+        "The places of a stratum are used in order and without gap.",
+        "SELECT c.stratum_key FROM unblinded.stratum_cursor c"
+        " LEFT JOIN unblinded.list_entry e ON e.list_id = c.list_id"
+        " AND e.stratum_key = c.stratum_key"
+        " AND EXISTS (SELECT 1 FROM unblinded.allocation a WHERE a.entry_id = e.id)"
+        " GROUP BY c.id HAVING count(e.id) <> c.used"
+        " OR count(e.id) <> coalesce(max(e.position) - min(e.position) + 1, 0)",
+    ),
+    Invariant(
+        "A kit holds what its subject was allocated to.",
+        "SELECT k.number FROM public.dispensing_dispensation d"
+        " JOIN public.dispensing_kit k ON k.id = d.kit_id"
+        " LEFT JOIN unblinded.kit_content c ON c.kit_id = k.id"
+        " LEFT JOIN unblinded.allocation a ON a.subject_id = d.subject_id"
+        " WHERE c.arm IS DISTINCT FROM a.arm",
+    ),
+    Invariant(
+        "The gate's record of a kit is the dispensation's.",
+        "SELECT d.id::text FROM public.dispensing_dispensation d"
+        " FULL JOIN unblinded.kit_assignment g ON g.dispensation_id = d.id"
+        " WHERE d.kit_id IS DISTINCT FROM g.kit_id",
+    ),
+)
+
+
+def contradictions() -> list[str]:
+    """One sentence for each invariant that does not hold, with the first numbers against it.
+
+    On the unblinded side its own are looked for too.
+    """
+    asked = BLINDED + (UNBLINDED if settings.SIDE == "unblinded" else ())
+    found = []
+    with connection.cursor() as cursor:
+        for each in asked:
+            cursor.execute(f"SELECT DISTINCT * FROM ({each.query}) against ORDER BY 1")  # noqa: S608
+            numbers = [str(row[0]) for row in cursor.fetchall()]
+            if numbers:
+                more = f" and {len(numbers) - SHOWN} more" if len(numbers) > SHOWN else ""
+                found.append(f"{each.sentence} Not so: {', '.join(numbers[:SHOWN])}{more}.")
+    return found
