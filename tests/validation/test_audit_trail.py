@@ -35,8 +35,8 @@ WITHOUT_HISTORY = {
     "CoverKit": "frozen; which kit serves which place of a cohort",
     "VisitKit": "frozen; which kit was sent for which dispensation",
     # counters of the gates
-    "StratumCursor": "calls of a stratum; its release is an act",
-    "CentreCalls": "calls of a centre; its release is an act",
+    "StratumCursor": "calls of a stratum; gap: the reason of a release is lost",
+    "CentreCalls": "calls of a centre; gap: the reason of a release is lost",
     "CodeBreakBudget": "requests of a study",
 }
 
