@@ -55,7 +55,7 @@ def test_every_line_is_one_pin_with_hashes(lock: Path) -> None:
     ("text", "fault"),
     [
         (
-            "--index-url https://example.org/simple\na==1 \\\n    --hash=sha256:" + "0" * 64,
+            "--find https://example.org/\na==1 \\\n    --hash=sha256:" + "0" * 64,
             "no pin",
         ),
         ("a==1", "no hash"),
