@@ -136,9 +136,10 @@ def run(story: Story, word: str) -> None:
             "blinded", "replay", STUDY,
             "--subjects", str(options.subjects), "--centres", str(options.centres),
         )  # fmt: skip
-    with story.step("Send the reminders that are due (to a folder)"):
+    with story.step("Look for contradictions in the data, on either side"):
         for side in ("blinded", "unblinded"):
             story.manage(side, "check_invariants")
+    with story.step("Send the reminders that are due (to a folder)"):
         story.manage("blinded", "deliver_letters")
     with story.step("Cut the data and request the sealed extract"):
         sealed = story.state / "release" / "extract.age"
