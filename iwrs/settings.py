@@ -13,6 +13,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from iwrs import env
+from iwrs.logs import without_secrets
 from iwrs.processes import broker_transport_options
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -42,6 +43,11 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "oauth2_provider",
     "iwrs.accounts",
+    # after our own, so that our templates stand before theirs
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
     "iwrs.apps.IwrsConfig",
     "enrolment",
     "randomization",
@@ -66,6 +72,7 @@ MIDDLEWARE = [
     "trial.middleware.SignedInPages",
     "trial.middleware.BusinessClock",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "trial.middleware.ProblemPages",
@@ -117,6 +124,17 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+# django-allauth runs the sign-in; who may sign in is decided by our backend, with its lock.
+ACCOUNT_ADAPTER = "iwrs.accounts.adapter.AccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]  # nobody signs up: the adapter refuses it
+ACCOUNT_EMAIL_VERIFICATION = "none"  # who looks after accounts types the address
+ACCOUNT_SESSION_REMEMBER = False
+# Its limits count in a cache, which may be wiped. Ours are rows: iwrs.accounts.services.
+ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = False
+# How many reverse proxies stand before the site: the address of a caller is what they say it is.
+ALLAUTH_TRUSTED_PROXY_COUNT = int(os.environ.get("IWRS_PROXIES", "0"))
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "sign-in"
@@ -271,7 +289,11 @@ LOGGING = {
     "formatters": {
         "json": {
             "()": structlog.stdlib.ProcessorFormatter,
-            "processor": structlog.processors.JSONRenderer(),
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                without_secrets,
+                structlog.processors.JSONRenderer(),
+            ],
             "foreign_pre_chain": [
                 structlog.contextvars.merge_contextvars,
                 structlog.stdlib.add_logger_name,

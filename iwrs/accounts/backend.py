@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib.auth.backends import BaseBackend
 from django.http import HttpRequest
 
+from iwrs.accounts.events import Caller
 from iwrs.accounts.models import User
 from iwrs.accounts.services import signed_in
 
@@ -21,7 +22,7 @@ class PasswordBackend(BaseBackend):
     ) -> User | None:
         if not username or not password:
             return None
-        return signed_in(username, password)
+        return signed_in(username, password, by=Caller.of(request))
 
     def get_user(self, user_id: int) -> User | None:
         """The active account of a session; a deactivated person is signed out at once."""

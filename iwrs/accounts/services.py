@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
@@ -12,29 +13,36 @@ from django.urls import reverse
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 
-from iwrs.accounts.models import User
+from iwrs.accounts.events import Caller, account_locked, record
+from iwrs.accounts.models import SignInEvent, User
 from iwrs.actors import Actor
 from iwrs.acts import act
 from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Signature, sign
 
+log = structlog.get_logger(__name__)
 MOST_FAILURES = 5
 LOCKED_FOR = timedelta(minutes=15)
 _links = PasswordResetTokenGenerator()  # valid for PASSWORD_RESET_TIMEOUT: 3 days
 
 
-def signed_in(email: str, password: str) -> User | None:
+def signed_in(email: str, password: str, *, by: Caller) -> User | None:
     """Return the account when the password is right and the account is active and not locked.
 
-    Every refusal takes the time of one password hash, so that time does not tell which it was.
-    The row is locked while the password is checked: guesses cannot run side by side.
+    Every refusal is a row, and takes the time of one password hash, so that time does not tell
+    which it was. The row is locked while the password is checked: guesses cannot run side by side.
     """
     with transaction.atomic():
         user = User.objects.select_for_update().filter(email__iexact=email.strip()).first()
         if user is None or not user.is_active or is_locked(user):
             make_password(password)
+            record(SignInEvent.What.REFUSED, user, by=by, method="password")
             return None
-        return user if _checked(user, password) else None
+        if user.check_password(password):
+            forget_failures(user)
+            return user
+        count_failure(user, by=by, method="password")
+        return None
 
 
 def sign_counted(user: User, password: str, *, meaning: str) -> Signature:
@@ -51,13 +59,18 @@ def sign_counted(user: User, password: str, *, meaning: str) -> Signature:
                 signature = sign(row, password, meaning=meaning)
             except Invalid as problem:
                 wrong = problem
-                _count(row)
+                count_failure(row, by=Caller(), method="signature")
             else:
-                _forget(row)
+                forget_failures(row)
                 return signature
     if wrong is not None and not is_locked(row):
         raise wrong
-    raise Problem(
+    raise account_is_locked()
+
+
+def account_is_locked() -> Problem:
+    """What a person reads who is signed in while the account is locked."""
+    return Problem(
         code="account_locked",
         title="Your account is locked for 15 minutes after 5 wrong passwords.",
         action="Nothing was saved. Sign in again later.",
@@ -100,7 +113,7 @@ def account_of_link(who: str, token: str) -> User | None:
     return user if user is not None and _links.check_token(user, token) else None
 
 
-def set_password(user: User, token: str, password: str) -> User:
+def set_password(user: User, token: str, password: str, *, by: Caller) -> User:
     """Set the password by a link. Ends the person's sessions; the link works no more."""
     with act("set password", by=Actor.person(user)):
         user = User.objects.select_for_update().get(pk=user.pk)
@@ -110,6 +123,8 @@ def set_password(user: User, token: str, password: str) -> User:
         user.set_password(password)
         user.failed_attempts, user.locked_until = 0, None
         user.save(update_fields=["password", "failed_attempts", "locked_until"])
+        _end_sessions(user)
+        record(SignInEvent.What.PASSWORD_CHANGED, user, by=by, method="link")
         return user
 
 
@@ -123,38 +138,80 @@ def link_is_dead() -> Problem:
     )
 
 
+def change_password(user: User, old: str, new: str, *, by: Caller) -> None:
+    """Change one's own password. Ends every session of the person, this one too.
+
+    A wrong old password counts like a wrong one at sign-in. Raises `Invalid` on `old` or
+    `password`, or `Problem` (`account_locked`, 403).
+    """
+    wrong = False
+    with act("change password", by=Actor.person(user)):
+        row = User.objects.select_for_update().get(pk=user.pk)
+        if is_locked(row):
+            raise account_is_locked()
+        wrong = not row.check_password(old)
+        if wrong:
+            count_failure(row, by=by, method="password")
+        else:
+            forget_failures(row)
+            check_password_text(new, row)
+            if new == old:
+                raise Invalid(
+                    {"password": "This is your present password."},
+                    title="The password was not changed.",
+                    action="Choose another one. Nothing was saved.",
+                )
+            row.set_password(new)
+            row.save(update_fields=["password"])
+            _end_sessions(row)
+            record(SignInEvent.What.PASSWORD_CHANGED, row, by=by)
+    if wrong and is_locked(row):
+        raise account_is_locked()
+    if wrong:
+        raise Invalid(
+            {"old": "This is not your password."},
+            title="The password was not changed.",
+            action="Type the password that you signed in with. Nothing was saved.",
+        )
+
+
 def end_account(user: User, *, by: Actor) -> int:
     """End a person's access at once. Returns how many sessions were ended."""
     with act("end account", by=by):
         user = User.objects.select_for_update().get(pk=user.pk)
         user.is_active = False
         user.save(update_fields=["is_active"])
-        theirs = [
-            each.pk
-            for each in Session.objects.filter(expire_date__gte=datetime.now(UTC))
-            if each.get_decoded().get("_auth_user_id") == str(user.pk)
-        ]
-        Session.objects.filter(pk__in=theirs).delete()
-        return len(theirs)
+        return _end_sessions(user)
 
 
-def _checked(user: User, password: str) -> bool:
-    if user.check_password(password):
-        _forget(user)
-        return True
-    _count(user)
-    return False
+def _end_sessions(user: User) -> int:
+    theirs = [
+        each.pk
+        for each in Session.objects.filter(expire_date__gte=datetime.now(UTC))
+        if each.get_decoded().get("_auth_user_id") == str(user.pk)
+    ]
+    Session.objects.filter(pk__in=theirs).delete()
+    return len(theirs)
 
 
-def _count(user: User) -> None:
+def count_failure(user: User, *, by: Caller, method: str) -> None:
+    """Count a wrong password or code against an account whose row is locked.
+
+    The fifth in a row locks the account, and those who look after accounts get a letter.
+    """
+    record(SignInEvent.What.REFUSED, user, by=by, method=method)
     user.failed_attempts += 1
     if user.failed_attempts >= MOST_FAILURES:
         user.failed_attempts = 0
         user.locked_until = datetime.now(UTC) + LOCKED_FOR
+        event = record(SignInEvent.What.LOCKED, user, by=by, method=method)
+        account_locked.send(sender=User, user=user, event=event)
+        log.warning("account locked", account=user.pk)
     user.save(update_fields=["failed_attempts", "locked_until"])
 
 
-def _forget(user: User) -> None:
+def forget_failures(user: User) -> None:
+    """A right password or code: earlier failures count no more."""
     if user.failed_attempts or user.locked_until:
         user.failed_attempts, user.locked_until = 0, None
         user.save(update_fields=["failed_attempts", "locked_until"])

@@ -1,4 +1,7 @@
-"""Sign in and out, set a password; included by both sites."""
+"""Sign in and out, set and change a password; included by both sites.
+
+Names with an underscore are django-allauth's: it asks for its own pages by them.
+"""
 
 from django.urls import path
 
@@ -6,6 +9,9 @@ from iwrs.accounts import views
 
 urlpatterns = [
     path("sign-in/", views.sign_in, name="sign-in"),
+    path("sign-in/", views.sign_in, name="account_login"),
     path("sign-out/", views.sign_out, name="sign-out"),
-    path("set-password/<str:who>/<str:token>/", views.set_password_page, name="set-password"),
+    path("set-password/", views.set_password_page, name="choose-password"),
+    path("set-password/<str:who>/<str:token>/", views.take_link, name="set-password"),
+    path("account/password/", views.change_password_page, name="change-password"),
 ]

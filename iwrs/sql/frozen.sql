@@ -86,3 +86,24 @@ BEGIN
                        v_table.columns, v_table.name, v_table.since, v_table.arguments);
     END LOOP;
 END $$;
+
+-- When something happened at the door is the database's own time, whatever the caller says.
+CREATE OR REPLACE FUNCTION public.own_record_time() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.at := clock_timestamp();
+    RETURN NEW;
+END $$;
+
+DO $$
+DECLARE v_schema text;
+BEGIN
+    FOREACH v_schema IN ARRAY ARRAY['public', 'unblinded'] LOOP
+        IF to_regclass(v_schema || '.accounts_signinevent') IS NOT NULL THEN
+            EXECUTE format('CREATE OR REPLACE TRIGGER own_time BEFORE INSERT ON %I.accounts_signinevent '
+                           'FOR EACH ROW EXECUTE FUNCTION public.own_record_time()', v_schema);
+        END IF;
+    END LOOP;
+END $$;

@@ -15,6 +15,22 @@ BEGIN
     END LOOP;
 END $$;
 
+-- What happened at the door is written once, and removed factors and sessions are gone. Each side
+-- for its own accounts: the copies in `unblinded` are made by the second alias, which migrates last.
+DO $$
+DECLARE v_side record;
+BEGIN
+    FOR v_side IN SELECT * FROM (VALUES ('public', 'iwrs_blinded'), ('unblinded', 'iwrs_unblinded'))
+                  AS s (schema, login) LOOP
+        IF to_regclass(v_side.schema || '.accounts_signinevent') IS NOT NULL THEN
+            EXECUTE format('REVOKE UPDATE ON %I.accounts_signinevent FROM %I',
+                           v_side.schema, v_side.login);
+            EXECUTE format('GRANT DELETE ON %I.mfa_authenticator TO %I',
+                           v_side.schema, v_side.login);
+        END IF;
+    END LOOP;
+END $$;
+
 -- Both sides end sessions; the blinded side also forgets expired tokens of EDC clients.
 GRANT DELETE ON public.django_session TO iwrs_blinded;
 DO $$
@@ -28,7 +44,10 @@ GRANT DELETE ON public.oauth2_provider_accesstoken, public.oauth2_provider_refre
     public.oauth2_provider_grant, public.oauth2_provider_idtoken TO iwrs_blinded;
 
 -- Blinded people's accounts, sessions and client secrets are nothing to the unblinded side.
-REVOKE ALL ON public.accounts_user, public.accounts_studyrole, public.django_session,
+REVOKE ALL ON public.accounts_user, public.accounts_studyrole, public.accounts_signinevent,
+    public.django_session, public.mfa_authenticator, public.account_emailaddress,
+    public.account_emailconfirmation, public.socialaccount_socialaccount,
+    public.socialaccount_socialapp, public.socialaccount_socialtoken,
     public.oauth2_provider_accesstoken, public.oauth2_provider_refreshtoken,
     public.oauth2_provider_grant, public.oauth2_provider_idtoken, public.iwrs_edcclient,
     public.iwrs_idempotencyrecord FROM iwrs_unblinded;

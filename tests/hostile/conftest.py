@@ -34,7 +34,8 @@ def forms(site: SimpleNamespace, addresses: list[tuple[str, str]]) -> list[Form]
     """Every form of the portal, each with the browser of a person who may send it."""
     newcomer = User.objects.create_user("newcomer@example.org", name="Newcomer")
     nobody = Client(raise_request_exception=False)
-    open_to_all = [("sign-in", "/sign-in/"), ("set-password", password_link(newcomer))]
+    nobody.get(password_link(newcomer))
+    open_to_all = [("sign-in", "/sign-in/"), ("choose-password", "/set-password/")]
     found = all_forms(open_to_all, [nobody])
     named = {name for name, _ in open_to_all}
     rest = [(name, address) for name, address in addresses if name not in named]

@@ -19,8 +19,13 @@ from iwrs import clock
 
 PASSWORD = "correct horse battery staple"  # of `factories.a_user`
 
-# What may change although an act was refused: a wrong password is counted, a session is used.
-_UNWATCHED_TABLES = ("public.django_session", "unblinded.django_session")
+# What may change although an act was refused: a wrong password is counted and recorded, a session
+# is used.
+_UNWATCHED_TABLES = tuple(
+    f"{schema}.{table}"
+    for schema in ("public", "unblinded")
+    for table in ("django_session", "accounts_signinevent")
+)
 _UNWATCHED_COLUMNS = ["failed_attempts", "locked_until", "last_login"]
 
 

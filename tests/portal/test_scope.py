@@ -23,7 +23,14 @@ from tests.factories import (
     passing_answers,
 )
 
-OPEN_TO_ALL = {"health", "sign-in", "sign-out", "set-password"}
+OPEN_TO_ALL = {
+    "health",
+    "sign-in",
+    "account_login",
+    "sign-out",
+    "set-password",
+    "choose-password",
+}
 SITE_PEOPLE = (Role.SITE_COORDINATOR, Role.INVESTIGATOR, Role.PHARMACIST, Role.MONITOR)
 
 

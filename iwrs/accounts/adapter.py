@@ -1,0 +1,37 @@
+"""Where django-allauth's sign-in is made ours: nobody signs up, and every sign-in is a row."""
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.authentication import get_authentication_records
+from django.http import HttpRequest
+
+from iwrs.accounts.events import Caller, record
+from iwrs.accounts.models import SignInEvent, User
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    """allauth's questions about accounts, answered by the rules of `iwrs.accounts.services`."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        """Accounts are made by those who look after them."""
+        return False
+
+    def login(self, request: HttpRequest, user: User) -> None:
+        """The last step of every sign-in: a new session, and a row that says how."""
+        records = get_authentication_records(request, user)
+        super().login(request, user)
+        steps = dict.fromkeys(_step(each) for each in records)
+        how = " and ".join(steps)
+        record(SignInEvent.What.SIGNED_IN, user, by=Caller.of(request), method=how[:40])
+
+    def add_message(self, *args: Any, message: str | None = None, **kwargs: Any) -> None:
+        """Our pages say themselves what was done; texts of allauth are left out."""
+
+
+def _step(done: dict[str, Any]) -> str:
+    """What a person proved, in words: password, authenticator app, recovery code, passkey."""
+    kinds = {"totp": "app", "recovery_codes": "recovery code", "webauthn": "passkey"}
+    if done.get("method") == "mfa":
+        return kinds.get(str(done.get("type")), "second factor")
+    return {"socialaccount": "directory"}.get(str(done.get("method")), "password")

@@ -1,0 +1,50 @@
+"""What happens at the door, as rows: who, when, from where, on which site, with what outcome."""
+
+from dataclasses import dataclass
+
+from allauth.core.internal.httpkit import get_client_ip
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.dispatch import Signal
+from django.http import HttpRequest
+
+from iwrs.accounts.models import SignInEvent, User
+
+# Sent within the transaction that locks an account: `user`, `event`. The room that knows where
+# the person works writes the letter (`enrolment.letters`).
+account_locked = Signal()
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Where a request comes from: its address, and what the browser says it is."""
+
+    address: str | None = None
+    browser: str = ""
+
+    @classmethod
+    def of(cls, request: HttpRequest | None) -> "Caller":
+        """The caller of a request; of none for work without a request."""
+        if request is None:
+            return cls()
+        try:
+            address = get_client_ip(request)
+        except ImproperlyConfigured:  # fewer proxies than said: a header that cannot be trusted
+            address = None
+        told = request.META.get("HTTP_USER_AGENT", "")
+        browser = "".join(each for each in told if each.isprintable())[:200]
+        return cls(address, browser)
+
+
+def record(
+    what: SignInEvent.What, user: User | None, *, by: Caller, method: str = ""
+) -> SignInEvent:
+    """Write one event. Never a password, a code or a token."""
+    return SignInEvent.objects.create(
+        user=user,
+        site=settings.SIDE,
+        what=what,
+        method=method,
+        address=by.address,
+        browser=by.browser,
+    )
