@@ -297,11 +297,11 @@ def test_only_the_language_of_the_gates_is_installed(blinded):
 
 
 @pytest.mark.requirement("REQ-009")
-def test_on_public_tables_it_never_deletes_but_tokens_and_sessions(blinded):
+def test_on_public_tables_it_never_deletes_but_tokens_sessions_and_factors(blinded):
     rights = catalogue.rights_on_tables(blinded, "iwrs_blinded", "public")
     strong = {each for each in rights if not each.startswith(("SELECT", "INSERT", "UPDATE"))}
     tokens = {"accesstoken", "refreshtoken", "grant", "idtoken"}
-    assert strong == {"DELETE on django_session"} | {
+    assert strong == {"DELETE on django_session", "DELETE on mfa_authenticator"} | {
         f"DELETE on oauth2_provider_{each}" for each in tokens
     }
     assert catalogue.rights_on_sequences(blinded, "iwrs_blinded", "public") == set()
