@@ -32,10 +32,23 @@ class Act(StrEnum):
     SEE_EVENT_COUNT = "see the overall number of events"
     CUT_DATA = "make a data cut"
     REQUEST_EXTRACT = "request a sealed extract"
+    SEE_AUDIT = "read the audit trail"
+    REVIEW_AUDIT = "mark a period of the audit trail as reviewed"
     MANAGE_LIST = "generate, approve and release the list"
     MANAGE_STOCK = "import kits and send stock"
 
 
+# What changes nothing. All of it is blinded.
+READING = frozenset(
+    {
+        Act.SEE_CENTRES,
+        Act.SEE_SUBJECTS,
+        Act.SEE_CODE_BREAKS,
+        Act.SEE_ACCRUAL,
+        Act.SEE_EVENT_COUNT,
+        Act.SEE_AUDIT,
+    }
+)
 _SITE = {Act.SEE_CENTRES, Act.SEE_SUBJECTS}
 _STUDY = {Act.SEE_CENTRES, Act.SEE_ACCRUAL}
 _SET_UP = {Act.MANAGE_CENTRES, Act.MANAGE_PEOPLE, Act.MANAGE_ACCRUAL}
@@ -70,13 +83,16 @@ MAY: dict[str, frozenset[Act]] = {
     Role.SAFETY_PHYSICIAN: frozenset(
         _STUDY | {Act.SEE_SUBJECTS, Act.APPROVE_DEVIATION, Act.BREAK_CODE, Act.SEE_CODE_BREAKS}
     ),
+    # What a depot does comes with depots; until then its manager sees where kits go.
+    Role.DEPOT_MANAGER: frozenset({Act.SEE_CENTRES}),
+    Role.AUDITOR: READING | {Act.REVIEW_AUDIT},
     Role.UNBLINDED_STATISTICIAN: frozenset({Act.MANAGE_LIST}),
     Role.SUPPLY_MANAGER: frozenset({Act.MANAGE_STOCK}),
 }
 
 # Acts of two different people in one study, whatever roles each of them holds: who prepares the
-# analysis breaks no code, who lets people in does not work at a centre, and who may ask to set a
-# question aside does not approve it.
+# analysis breaks no code, who lets people in does not work at a centre, who may ask to set a
+# question aside does not approve it, and who reviews the audit trail does nothing that is in it.
 KEPT_APART = (
     (Act.CUT_DATA, Act.BREAK_CODE),
     (Act.REQUEST_EXTRACT, Act.BREAK_CODE),
@@ -84,6 +100,7 @@ KEPT_APART = (
     (Act.MANAGE_PEOPLE, Act.DISPENSE),
     (Act.MANAGE_PEOPLE, Act.BREAK_CODE),
     (Act.REQUEST_DEVIATION, Act.APPROVE_DEVIATION),
+    *((Act.REVIEW_AUDIT, each) for each in Act if each not in READING | {Act.REVIEW_AUDIT}),
 )
 
 

@@ -61,8 +61,8 @@ def _nav(request: HttpRequest, user: Person) -> list[Place]:
         places.append(("Centres", reverse("centres")))
     seen = sorted({e.study_code for e in held if not e.centre_id and may(e.role, Act.SEE_ACCRUAL)})
     places += [("Accrual", reverse("accrual", args=[code])) for code in seen[:1]]
-    cut = sorted({e.study_code for e in held if not e.centre_id and may(e.role, Act.CUT_DATA)})
-    places += [("Analysis", reverse("analysis", args=[code])) for code in cut[:1]]
+    counted = {e.study_code for e in held if not e.centre_id and may(e.role, Act.SEE_EVENT_COUNT)}
+    places += [("Analysis", reverse("analysis", args=[code])) for code in sorted(counted)[:1]]
     here = request.path
     return [
         Place(label, to, here == to or (to != "/" and here.startswith(to))) for label, to in places

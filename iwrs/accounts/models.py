@@ -21,6 +21,8 @@ class Role(models.TextChoices):
     STUDY_MANAGER = "study_manager", "Study manager"
     ADMINISTRATOR = "administrator", "Trial administrator"
     SAFETY_PHYSICIAN = "safety_physician", "Safety physician"
+    DEPOT_MANAGER = "depot_manager", "Depot manager"
+    AUDITOR = "auditor", "Auditor"
     UNBLINDED_STATISTICIAN = "unblinded_statistician", "Unblinded statistician"
     SUPPLY_MANAGER = "supply_manager", "Supply manager"
 

@@ -9,6 +9,11 @@ from django.test import Client
 from iwrs.accounts.models import Role, User
 from tests.factories import a_centre, a_study, a_user
 
+BLINDED_STUDY_ROLES = (
+    *(Role.STUDY_MANAGER, Role.ADMINISTRATOR, Role.SAFETY_PHYSICIAN),
+    *(Role.DEPOT_MANAGER, Role.AUDITOR),
+)
+
 
 @pytest.fixture
 def site(db: None) -> SimpleNamespace:
@@ -28,7 +33,7 @@ def a_site() -> SimpleNamespace:
     made = SimpleNamespace(study=study, here=here, there=there)
     for role in (Role.SITE_COORDINATOR, Role.INVESTIGATOR, Role.PHARMACIST, Role.MONITOR):
         setattr(made, role, a_user(role, centre=here))
-    for role in (Role.STUDY_MANAGER, Role.ADMINISTRATOR, Role.SAFETY_PHYSICIAN):
+    for role in BLINDED_STUDY_ROLES:
         setattr(made, role, a_user(role, study=study))
     return made
 

@@ -29,6 +29,7 @@ BLINDED = (
     Person("administrator@example.org", "Adam Administrator", "administrator"),
     Person("safety@example.org", "Sara Safety", "safety_physician"),
     Person("monitor@example.org", "Max Monitor", "monitor"),
+    Person("auditor@example.org", "Aida Auditor", "auditor"),
 )
 UNBLINDED = (
     Person("statistician1@example.org", "Stella Statistician", "unblinded_statistician"),
