@@ -10,6 +10,10 @@ from typing import Any, TypeVar
 import pghistory
 from django.db import models
 
+# Tables without a history that are sealed with it: each row is written once and never changed, and
+# is its own record. Their key is one whole number.
+RECORDS: tuple[str, ...] = ()
+
 ModelT = TypeVar("ModelT", bound=type[models.Model])
 
 

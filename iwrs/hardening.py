@@ -5,7 +5,10 @@ from typing import Any
 
 from django.db import connections
 
+from iwrs.audit import RECORDS
+
 SQL = Path(__file__).parent / "sql"
+SIDE_OF = {"public": "blinded", "unblinded": "unblinded"}
 
 # Audit triggers run as the invoker by default: then the application role could write history
 # itself, or skip a trigger with set_config('pgtrigger.ignore', ...). As definers with a pinned
@@ -44,3 +47,15 @@ def harden(using: str = "default", **_: Any) -> None:
         cursor.execute(_NO_SWITCH)
         for name in ("frozen.sql", "privileges.sql"):
             cursor.execute((SQL / name).read_text(encoding="utf-8"))
+        for schema in SIDE_OF:
+            # Those of the unblinded side are made by the second alias, which migrates last.
+            cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [f"{schema}.audit_mark"])
+            if cursor.fetchone()[0]:
+                cursor.execute(seal_sql(schema))
+
+
+def seal_sql(schema: str) -> str:
+    """The functions that seal the history of one schema, and who may run them."""
+    text = (SQL / "seal.sql").read_text(encoding="utf-8")
+    names = ", ".join(f"'{name}'" for name in RECORDS)
+    return text.replace("RECORDS", names).replace("SCHEMA", schema).replace("SIDE", SIDE_OF[schema])

@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.socialaccount",
+    "iwrs.audit_trail.apps.AuditTrailConfig",
     "iwrs.apps.IwrsConfig",
     "enrolment",
     "randomization",

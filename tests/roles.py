@@ -49,6 +49,18 @@ class Logins:
     def owner(self) -> psycopg.Connection:
         return self._connect("owner")
 
+    def superuser(self) -> psycopg.Connection:
+        """Who owns the server: no privilege and, as a replica, no trigger stops it."""
+        made = psycopg.connect(
+            bootstrap.services()["superuser"].replace(
+                "/postgres?", f"/{bootstrap.database_name()}?"
+            ),
+            autocommit=True,
+        )
+        self._open.append(made)
+        made.execute("SET session_replication_role = replica")
+        return made
+
     def close(self) -> None:
         for each in self._open:
             each.close()

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-TWICE = {"accounts", "sessions", "account", "mfa", "socialaccount"}
+TWICE = {"accounts", "audit", "sessions", "account", "mfa", "socialaccount"}
 
 
 class UnblindedAccountsRouter:
-    """Let only accounts, sessions and factors migrate on the alias of the unblinded copies.
+    """Let only accounts, sessions, factors and seals migrate on the alias of the unblinded copies.
 
     The blinded role must not be able to write the accounts of unblinded staff, or it could
     sign in as one of them.

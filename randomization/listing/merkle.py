@@ -5,10 +5,11 @@ check that nothing was changed; before, the secret salt keeps the few possible a
 tried one by one. Tree shape and proofs: RFC 6962, section 2.1. See docs/algorithms/list.md.
 """
 
-import hashlib
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from iwrs.merkle import HASH_BYTES, Level, leaf_hash, levels, node_hash
 
 from .generator import Entry
 from .keystream import require_seed
@@ -16,12 +17,6 @@ from .keystream import require_seed
 COMMITMENT = "salted-merkle/1"
 SALT_LABEL = b"iwrs salted-merkle/1 salt"
 SALT_BYTES = 32
-HASH_BYTES = 32
-
-_LEAF = b"\x00"
-_NODE = b"\x01"
-
-Level = list[bytes]
 
 
 class CommitmentError(ValueError):
@@ -72,7 +67,7 @@ def root_of(entries: Sequence[Entry], salts: Sequence[bytes]) -> bytes:
 
     Raises CommitmentError for no entries, or salts that do not match them in number or length.
     """
-    return _levels(_leaves(entries, salts))[-1][0]
+    return levels(_leaves(entries, salts))[-1][0]
 
 
 def prove(entries: Sequence[Entry], commitment: Commitment, index: int) -> Proof:
@@ -83,13 +78,13 @@ def prove(entries: Sequence[Entry], commitment: Commitment, index: int) -> Proof
     """
     if not 0 <= index < commitment.size:
         raise CommitmentError(f"No entry {index}: the list has places 0 to {commitment.size - 1}.")
-    levels = _levels(_leaves(entries, commitment.salts))
-    if levels[-1][0] != commitment.root:
+    tree = levels(_leaves(entries, commitment.salts))
+    if tree[-1][0] != commitment.root:
         raise CommitmentError(
             "The entries do not give the root committed to: the list was changed. "
             "Compare it with the list generated again from the seed."
         )
-    path = _path(levels, index)
+    path = _path(tree, index)
     return Proof(entries[index], commitment.salts[index], index, commitment.size, path)
 
 
@@ -108,12 +103,12 @@ def verify(
         if last == 0:
             return False
         if place % 2 or place == last:
-            digest = _node(sibling, digest)
+            digest = node_hash(sibling, digest)
             # A node without a partner rose unchanged: skip the levels where it did.
             while place % 2 == 0 and place:
                 place, last = place // 2, last // 2
         else:
-            digest = _node(digest, sibling)
+            digest = node_hash(digest, sibling)
         place, last = place // 2, last // 2
     return last == 0 and digest == root
 
@@ -160,11 +155,7 @@ def _salt(salt_key: bytes, entry: Entry) -> bytes:
 
 
 def _leaf(entry: Entry, salt: bytes) -> bytes:
-    return hashlib.sha256(_LEAF + salt + entry_bytes(entry)).digest()
-
-
-def _node(left: bytes, right: bytes) -> bytes:
-    return hashlib.sha256(_NODE + left + right).digest()
+    return leaf_hash(salt + entry_bytes(entry))
 
 
 def _leaves(entries: Sequence[Entry], salts: Sequence[bytes]) -> Level:
@@ -177,22 +168,9 @@ def _leaves(entries: Sequence[Entry], salts: Sequence[bytes]) -> Level:
     return [_leaf(entry, salt) for entry, salt in zip(entries, salts, strict=True)]
 
 
-def _levels(leaves: Level) -> list[Level]:
-    """Leaves first, root last. Pairing from the left and lifting an odd last node unchanged
-    gives the same tree as RFC 6962's split at the largest power of two below the size."""
-    levels = [leaves]
-    while len(levels[-1]) > 1:
-        below = levels[-1]
-        above = [_node(below[at], below[at + 1]) for at in range(0, len(below) - 1, 2)]
-        if len(below) % 2:
-            above.append(below[-1])
-        levels.append(above)
-    return levels
-
-
-def _path(levels: list[Level], index: int) -> tuple[bytes, ...]:
+def _path(tree: list[Level], index: int) -> tuple[bytes, ...]:
     path = []
-    for level in levels[:-1]:
+    for level in tree[:-1]:
         sibling = index ^ 1
         if sibling < len(level):
             path.append(level[sibling])

@@ -29,9 +29,10 @@ def test_no_login_writes_history(logins: Logins, side):
 
 
 @pytest.mark.requirement("REQ-009", "REQ-026")
-def test_each_way_of_writing_history_is_refused(logins: Logins):
-    blinded = logins.blinded()
-    for table in catalogue.history_tables(blinded):
+@pytest.mark.parametrize("side", ["blinded", "unblinded"])
+def test_each_way_of_writing_history_is_refused(logins: Logins, side):
+    login = getattr(logins, side)()
+    for table in catalogue.history_tables(login):
         for statement in (
             f"INSERT INTO {table} SELECT * FROM {table}",
             f"UPDATE {table} SET pgh_label = 'x'",
@@ -40,7 +41,60 @@ def test_each_way_of_writing_history_is_refused(logins: Logins):
             f"ALTER TABLE {table} DISABLE TRIGGER ALL",
         ):
             with pytest.raises(errors.InsufficientPrivilege):
-                blinded.execute(statement)
+                login.execute(statement)
+
+
+@pytest.mark.requirement("REQ-027")
+@pytest.mark.parametrize("side", ["blinded", "unblinded"])
+def test_each_way_of_switching_history_off_is_refused(logins: Logins, side):
+    """Triggers of tables that leave history, their functions, and the server's own switches."""
+    login = getattr(logins, side)()
+    triggers = login.execute(
+        "SELECT quote_ident(tgname), tgrelid::regclass::text, tgfoid::regprocedure::text"
+        " FROM pg_trigger WHERE tgname LIKE 'pgtrigger_%'"
+    ).fetchall()
+    assert len(triggers) > 60
+    for trigger, table, function in triggers:
+        for statement in (
+            f"ALTER TABLE {table} DISABLE TRIGGER {trigger}",
+            f"ALTER TABLE {table} DISABLE TRIGGER USER",
+            f"ALTER TABLE {table} DISABLE TRIGGER ALL",
+            f"DROP TRIGGER {trigger} ON {table}",
+            f"ALTER TRIGGER {trigger} ON {table} RENAME TO off",
+            f"TRUNCATE {table}",
+            f"ALTER FUNCTION {function} SECURITY INVOKER",
+            f"DROP FUNCTION {function} CASCADE",
+        ):
+            with pytest.raises(errors.InsufficientPrivilege):
+                login.execute(statement)
+    for statement in (
+        "SET session_replication_role = replica",
+        "SET LOCAL session_replication_role = local",
+        "SELECT set_config('session_replication_role', 'replica', false)",
+        f"ALTER ROLE iwrs_{side} SET session_replication_role = replica",
+        "CREATE OR REPLACE FUNCTION public._pgtrigger_should_ignore(trigger_name name)"
+        " RETURNS boolean LANGUAGE sql AS 'SELECT true'",
+        "CREATE OR REPLACE FUNCTION public._pgh_attach_context() RETURNS uuid"
+        " LANGUAGE sql AS 'SELECT NULL::uuid'",
+        "ALTER TABLE pg_trigger ADD COLUMN x int",
+        "UPDATE pg_trigger SET tgenabled = 'D'",
+    ):
+        with pytest.raises(errors.InsufficientPrivilege):
+            login.execute(statement)
+
+
+@pytest.mark.requirement("REQ-027")
+def test_the_switch_has_no_effect_on_the_unblinded_side(logins: Logins, committed_db):
+    make.a_study()
+    unblinded = logins.unblinded()
+    counted = "SELECT count(*) FROM unblinded.list_event"
+    [before] = unblinded.execute(counted).fetchone()
+    for ignored in ("{all}", "{unblinded.list:all}"):
+        with unblinded.transaction():
+            unblinded.execute("SELECT set_config('pgtrigger.ignore', %s, true)", [ignored])
+            unblinded.execute("UPDATE unblinded.list SET status = 'closed'")
+            unblinded.execute("UPDATE unblinded.list SET status = 'active'")
+    assert unblinded.execute(counted).fetchone() == (before + 4,)
 
 
 @pytest.mark.requirement("REQ-027")

@@ -29,11 +29,14 @@ MAY_RUN = {
     "gate.has_cover(p_centre bigint, p_use_until date) returns boolean",
     "gate.recipient_fingerprint(p_study bigint, p_recipient text) returns text",
     "public._pgtrigger_should_ignore(trigger_name name) returns boolean",
+    "public.seal_history(p_most integer) returns integer",
 }
 # Functions that run as the owner, but for the gates and the audit trail's triggers.
 RUN_AS_OWNER = {
     "public._pgh_attach_context() returns uuid",
+    "public.seal_history(p_most integer) returns integer",
     "unblinded.open_calls(p_kind text, p_id bigint) returns void",
+    "unblinded.seal_history(p_most integer) returns integer",
     "unblinded.settle_places(p_study bigint) returns void",
 }
 PINNED = {

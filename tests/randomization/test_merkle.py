@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from iwrs.merkle import levels
 from randomization.listing import (
     COMMITMENT,
     CommitmentError,
@@ -24,7 +25,7 @@ from randomization.listing import (
     root_of,
     verify,
 )
-from randomization.listing.merkle import _levels, entry_bytes
+from randomization.listing.merkle import entry_bytes
 
 PAGE = Path(__file__).parents[2] / "docs" / "algorithms" / "list.md"
 VECTORS = json.loads(re.search(r"```json\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)[1])
@@ -101,7 +102,7 @@ def test_tree_is_that_of_certificate_transparency(size):
     inputs = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657"]
     inputs.append("606162636465666768696a6b6c6d6e6f")
     leaves = [hashlib.sha256(b"\x00" + bytes.fromhex(text)).digest() for text in inputs[:size]]
-    assert _levels(leaves)[-1][0].hex() == CERTIFICATE_TRANSPARENCY[size]
+    assert levels(leaves)[-1][0].hex() == CERTIFICATE_TRANSPARENCY[size]
     assert rfc_6962_root(leaves).hex() == CERTIFICATE_TRANSPARENCY[size]
 
 

@@ -17,7 +17,16 @@ from tests.factories import a_subject
 from tests.portal.conftest import a_site
 from tests.roles import Logins
 
-ROOMS = {"accounts", "iwrs", "enrolment", "randomization", "dispensing", "assessments", "dsmb"}
+ROOMS = {
+    "accounts",
+    "audit",
+    "iwrs",
+    "enrolment",
+    "randomization",
+    "dispensing",
+    "assessments",
+    "dsmb",
+}
 # Tables without a history of their own, and why.
 WITHOUT_HISTORY = {
     # no facts of a study: what waits to be sent or done, what was answered, who is let in
@@ -35,6 +44,10 @@ WITHOUT_HISTORY = {
     "ListEntry": "frozen with its list, whose fingerprint is published",
     "CoverKit": "frozen; which kit serves which place of a cohort",
     "VisitKit": "frozen; which kit was sent for which dispensation",
+    # the seals over the history itself: written by seal_history only, and chained
+    "Batch": "a link of the chain of seals",
+    "Segment": "the sealed rows of one table in a batch",
+    "Mark": "how far each table is sealed",
     # counters of the gates
     "StratumCursor": "calls of a stratum; gap: the reason of a release is lost",
     "CentreCalls": "calls of a centre; gap: the reason of a release is lost",

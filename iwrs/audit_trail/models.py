@@ -1,0 +1,74 @@
+"""The seals over the audit trail. The tables exist twice, one chain in each schema.
+
+`public` holds the chain of the blinded side, `unblinded` that of the unblinded side: no login
+reads both histories, so no login could seal both in one. The search path of the process chooses.
+Only `seal_history` (see `iwrs/sql/seal.sql`) writes these tables; it runs as the owner.
+"""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+
+class Batch(models.Model):
+    """What was sealed at one moment. `chain` covers the root and the chain before it."""
+
+    number = models.BigIntegerField(primary_key=True)
+    sealed_at = models.DateTimeField(help_text="The database's clock.")
+    complete = models.BooleanField(help_text="No row that was there at that moment was left out.")
+    rows = models.PositiveIntegerField()
+    root = models.BinaryField(help_text="Merkle root over the batch's segments, 32 bytes.")
+    chain = models.BinaryField(help_text="SHA-256 of this batch and the chain before, 32 bytes.")
+
+    class Meta:
+        db_table = "audit_batch"
+
+    def __str__(self) -> str:
+        return f"Batch {self.number}: {self.rows} rows"
+
+
+class Segment(models.Model):
+    """The rows of one table in a batch: their keys and, in the same order, their leaf hashes.
+
+    A leaf covers the columns that the table had when it was sealed, so that a column added later
+    changes no seal. `complete_to` says up to which key nothing can come any more: every row up to
+    it is sealed, and keys that are missing were given to acts that failed.
+    """
+
+    batch = models.ForeignKey(Batch, on_delete=models.PROTECT, related_name="segments")
+    place = models.PositiveSmallIntegerField(help_text="Order within the batch, from 0.")
+    table_name = models.CharField(max_length=63)
+    columns = ArrayField(models.CharField(max_length=63))
+    ids = ArrayField(models.BigIntegerField())
+    leaves = models.BinaryField(help_text="32 bytes for each key.")
+    root = models.BinaryField(help_text="Merkle root over the leaves, 32 bytes.")
+    last_id = models.BigIntegerField()
+    complete_to = models.BigIntegerField()
+
+    class Meta:
+        db_table = "audit_segment"
+        constraints = [models.UniqueConstraint("batch", "place", name="audit_segment_place_once")]
+        indexes = [models.Index("table_name", "last_id", name="audit_segment_by_table")]
+
+    def __str__(self) -> str:
+        return f"{self.table_name} in batch {self.batch_id}"
+
+
+class Mark(models.Model):
+    """How far each table is sealed: the sealing's own bookmark, checked against the chain.
+
+    Keys are given before the commit, so a lower key may become visible after a higher one. `seen`
+    is the highest key at some moment and `seen_before` the first transaction that began after it:
+    when all earlier ones have ended, nothing up to `seen` can come any more.
+    """
+
+    table_name = models.CharField(max_length=63, primary_key=True)
+    complete_to = models.BigIntegerField()
+    seen = models.BigIntegerField()
+    seen_before = models.BigIntegerField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "audit_mark"
+
+    def __str__(self) -> str:
+        return f"{self.table_name} up to {self.complete_to}"
