@@ -12,7 +12,7 @@ from django.db import models
 
 # Tables without a history that are sealed with it: each row is written once and never changed, and
 # is its own record. Their key is one whole number.
-RECORDS: tuple[str, ...] = ()
+RECORDS: tuple[str, ...] = ("accounts_signinevent",)
 
 ModelT = TypeVar("ModelT", bound=type[models.Model])
 
