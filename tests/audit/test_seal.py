@@ -41,10 +41,13 @@ def seal_until_closed(superuser: psycopg.Connection) -> None:
     databases of the server, hold that up while they last."""
     for _ in range(600):
         seal()
-        [open_tables] = superuser.execute(
-            "SELECT count(*) FROM audit_mark WHERE complete_to < seen"
+        [closed] = superuser.execute(
+            "SELECT bool_and(complete_to >= highest) FROM audit_mark JOIN (VALUES"
+            " ('enrolment_subjectevent', (SELECT max(pgh_id) FROM enrolment_subjectevent)),"
+            " ('enrolment_centreevent', (SELECT max(pgh_id) FROM enrolment_centreevent))"
+            ") AS tables (table_name, highest) USING (table_name)"
         ).fetchone()
-        if not open_tables:
+        if closed:
             return
         time.sleep(0.1)
     raise AssertionError("the history was not closed within a minute")
