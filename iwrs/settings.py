@@ -71,6 +71,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "trial.middleware.SignedInPages",
+    "trial.second_factor.SecondFactor",
     "trial.middleware.BusinessClock",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -134,6 +135,17 @@ ACCOUNT_EMAIL_VERIFICATION = "none"  # who looks after accounts types the addres
 ACCOUNT_SESSION_REMEMBER = False
 # Its limits count in a cache, which may be wiped. Ours are rows: iwrs.accounts.services.
 ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = False
+# The secrets of second factors are encrypted with this key. Another one makes them unreadable.
+FACTOR_KEY = os.environ.get(f"IWRS_{SIDE.upper()}_FACTOR_KEY") or SECRET_KEY
+MFA_ADAPTER = "iwrs.accounts.cipher.FactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_TOLERANCE = 1  # time steps of 30 seconds, for clocks that are a little wrong
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+SECOND_FACTOR = os.environ.get("IWRS_SECOND_FACTOR", "required")
+if SECOND_FACTOR not in {"required", "optional"}:
+    raise ImproperlyConfigured(
+        f"IWRS_SECOND_FACTOR must be required or optional, not {SECOND_FACTOR!r}."
+    )
 # How many reverse proxies stand before the site: the address of a caller is what they say it is.
 ALLAUTH_TRUSTED_PROXY_COUNT = int(os.environ.get("IWRS_PROXIES", "0"))
 LOGIN_URL = "sign-in"

@@ -105,6 +105,7 @@ def _clone_template() -> None:
         IWRS_SIDE="blinded",
         IWRS_SECRET_KEY="only-for-tests-0123456789-0123456789-0123456789",
         IWRS_INSECURE_HTTP="1",
+        IWRS_SECOND_FACTOR="optional",  # tests of second factors ask for them
         IWRS_EMAIL_BACKEND="django.core.mail.backends.locmem.EmailBackend",
         REDIS_URL=services()["redis_blinded"],
     )

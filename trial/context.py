@@ -33,6 +33,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
     return {
         "site": {
             "side": settings.SIDE,
+            "second_factor": settings.SECOND_FACTOR,
             "studies": studies,
             "simulated": bool(simulated) if user.is_authenticated else _any_simulated(),
             "replayed": moment_of(studies) is not None,

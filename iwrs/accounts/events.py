@@ -37,9 +37,9 @@ class Caller:
 
 
 def record(
-    what: SignInEvent.What, user: User | None, *, by: Caller, method: str = ""
+    what: SignInEvent.What, user: User | None, *, by: Caller, method: str = "", **more: str
 ) -> SignInEvent:
-    """Write one event. Never a password, a code or a token."""
+    """Write one event. Never a password, a code or a token. `more`: `done_by` and `why`."""
     return SignInEvent.objects.create(
         user=user,
         site=settings.SIDE,
@@ -47,4 +47,5 @@ def record(
         method=method,
         address=by.address,
         browser=by.browser,
+        **more,
     )

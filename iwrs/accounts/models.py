@@ -112,6 +112,8 @@ class SignInEvent(models.Model):
     method = models.CharField(max_length=40, blank=True, help_text="By what: password, signature.")
     address = models.GenericIPAddressField(null=True)
     browser = models.CharField(max_length=200, blank=True)
+    done_by = models.CharField(max_length=200, blank=True, help_text="Who else did it.")
+    why = models.TextField(blank=True)
 
     class Meta:
         indexes = [

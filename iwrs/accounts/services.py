@@ -39,10 +39,23 @@ def signed_in(email: str, password: str, *, by: Caller) -> User | None:
             record(SignInEvent.What.REFUSED, user, by=by, method="password")
             return None
         if user.check_password(password):
-            forget_failures(user)
-            return user
+            return user  # failures are forgotten when all steps of the sign-in are done
         count_failure(user, by=by, method="password")
         return None
+
+
+def checked_password(user: User, password: str, *, by: Caller) -> bool:
+    """The password once more, of a person who is signed in. A wrong one counts."""
+    with transaction.atomic():
+        row = User.objects.select_for_update().get(pk=user.pk)
+        if is_locked(row) or not row.is_active:
+            make_password(password)
+            record(SignInEvent.What.REFUSED, row, by=by, method="password")
+            return False
+        if row.check_password(password):
+            return True
+        count_failure(row, by=by, method="password")
+        return False
 
 
 def sign_counted(user: User, password: str, *, meaning: str) -> Signature:
@@ -123,7 +136,7 @@ def set_password(user: User, token: str, password: str, *, by: Caller) -> User:
         user.set_password(password)
         user.failed_attempts, user.locked_until = 0, None
         user.save(update_fields=["password", "failed_attempts", "locked_until"])
-        _end_sessions(user)
+        end_sessions(user)
         record(SignInEvent.What.PASSWORD_CHANGED, user, by=by, method="link")
         return user
 
@@ -163,7 +176,7 @@ def change_password(user: User, old: str, new: str, *, by: Caller) -> None:
                 )
             row.set_password(new)
             row.save(update_fields=["password"])
-            _end_sessions(row)
+            end_sessions(row)
             record(SignInEvent.What.PASSWORD_CHANGED, row, by=by)
     if wrong and is_locked(row):
         raise account_is_locked()
@@ -181,10 +194,11 @@ def end_account(user: User, *, by: Actor) -> int:
         user = User.objects.select_for_update().get(pk=user.pk)
         user.is_active = False
         user.save(update_fields=["is_active"])
-        return _end_sessions(user)
+        return end_sessions(user)
 
 
-def _end_sessions(user: User) -> int:
+def end_sessions(user: User) -> int:
+    """End every session of a person. Returns how many there were."""
     theirs = [
         each.pk
         for each in Session.objects.filter(expire_date__gte=datetime.now(UTC))

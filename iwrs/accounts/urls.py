@@ -6,6 +6,7 @@ Names with an underscore are django-allauth's: it asks for its own pages by them
 from django.urls import path
 
 from iwrs.accounts import views
+from iwrs.accounts import views_factors as factors
 
 urlpatterns = [
     path("sign-in/", views.sign_in, name="sign-in"),
@@ -13,5 +14,15 @@ urlpatterns = [
     path("sign-out/", views.sign_out, name="sign-out"),
     path("set-password/", views.set_password_page, name="choose-password"),
     path("set-password/<str:who>/<str:token>/", views.take_link, name="set-password"),
+    path("sign-in/code/", factors.SecondStep.as_view(), name="mfa_authenticate"),
+    path("account/", factors.account_page, name="mfa_index"),
     path("account/password/", views.change_password_page, name="change-password"),
+    path("account/again/", factors.PasswordAgain.as_view(), name="account_reauthenticate"),
+    path("account/again/code/", factors.CodeAgain.as_view(), name="mfa_reauthenticate"),
+    path("account/app/", factors.ActivateApp.as_view(), name="mfa_activate_totp"),
+    path("account/app/remove/", factors.RemoveApp.as_view(), name="mfa_deactivate_totp"),
+    path("account/codes/", factors.RecoveryCodes.as_view(), name="mfa_view_recovery_codes"),
+    path(
+        "account/codes/new/", factors.NewRecoveryCodes.as_view(), name="mfa_generate_recovery_codes"
+    ),
 ]

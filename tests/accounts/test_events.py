@@ -113,8 +113,8 @@ def test_rows_are_written_once_and_their_time_is_the_databases(
 ) -> None:
     blinded = logins.blinded()
     insert = (
-        "INSERT INTO accounts_signinevent (at, site, what, method, browser)"
-        " VALUES ('1999-01-01', 'blinded', 'signed_in', '', '') RETURNING at"
+        "INSERT INTO accounts_signinevent (at, site, what, method, browser, done_by, why)"
+        " VALUES ('1999-01-01', 'blinded', 'signed_in', '', '', '', '') RETURNING at"
     )
     [at] = blinded.execute(insert).fetchone()
     assert at.year > 2000

@@ -30,6 +30,7 @@ OPEN_TO_ALL = {
     "sign-out",
     "set-password",
     "choose-password",
+    "mfa_authenticate",
 }
 SITE_PEOPLE = (Role.SITE_COORDINATOR, Role.INVESTIGATOR, Role.PHARMACIST, Role.MONITOR)
 

@@ -54,6 +54,7 @@ class Story:
         return {
             **os.environ,
             "IWRS_INSECURE_HTTP": "1",
+            "IWRS_SECOND_FACTOR": "optional",  # the door says so
             "IWRS_EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend",
             "IWRS_EMAIL_DIR": str(self.state / "mail"),
             "IWRS_PORTAL_URL": f"http://localhost:{port}",

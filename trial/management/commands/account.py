@@ -1,4 +1,4 @@
-"""`manage.py account create | link | end`: accounts and roles of the side it runs on."""
+"""`manage.py account create | link | reset-factors | end`: people of the side it runs on."""
 
 import sys
 from argparse import ArgumentParser
@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from enrolment.people import Person, add_to_centre, give_study_role
+from iwrs.accounts.factors import reset_factors
 from iwrs.accounts.models import SITE_ROLES, UNBLINDED_ROLES, Role, User
 from iwrs.accounts.services import end_account, password_link
 from iwrs.actors import Actor
@@ -34,6 +35,9 @@ class Command(BaseCommand):
         )
         link = does.add_parser("link", help="make a link to set the password, valid for 3 days")
         link.add_argument("--email", required=True)
+        reset = does.add_parser("reset-factors", help="take away second factors that were lost")
+        reset.add_argument("--email", required=True)
+        reset.add_argument("--why", required=True, help="how you know that it is this person")
         end = does.add_parser("end", help="end an account and its sessions at once")
         end.add_argument("--email", required=True)
 
@@ -43,7 +47,7 @@ class Command(BaseCommand):
                 "Set IWRS_SIDE=blinded or IWRS_SIDE=unblinded: accounts have a side."
             )
         try:
-            getattr(self, f"_{options['does']}")(options)
+            getattr(self, f"_{options['does'].replace('-', '_')}")(options)
         except Problem as problem:
             raise CommandError(str(problem)) from None
 
@@ -77,6 +81,11 @@ class Command(BaseCommand):
         if not address:
             self.stderr.write("Put the address of the unblinded site before this path.")
         self.stdout.write(address + path)
+
+    def _reset_factors(self, options: dict[str, Any]) -> None:
+        user = _account(options["email"])
+        taken = reset_factors(user, by=_by(), why=options["why"])
+        self.stdout.write(f"{taken} second factors of {user} are taken away; sessions are ended.")
 
     def _end(self, options: dict[str, Any]) -> None:
         user = _account(options["email"])
