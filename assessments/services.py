@@ -1,5 +1,6 @@
 """The verbs of room 4: the schedule, visits, tumour reads, events."""
 
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -25,17 +26,25 @@ from iwrs.problems import Invalid, Problem
 OPEN = (Visit.Status.PLANNED, Visit.Status.DUE, Visit.Status.OVERDUE)
 
 
-def create_schedule(subject: Subject) -> list[Dispensation]:
+@dataclass(frozen=True)
+class Plan:
+    """Visits ahead and the dispensations that go with them, in order."""
+
+    visits: list[Visit]
+    dispensations: list[Dispensation]
+
+
+def create_schedule(subject: Subject, *, anchor: date) -> Plan:
     """Store the first visits and their dispensations, within the act of randomization.
 
-    Returns the dispensations; the first is the one at randomization, due at once.
+    `anchor` is the day of randomization where the centre is. The first dispensation is the one at
+    randomization, due at once.
     """
-    definition = subject.study.definition
-    anchor = randomized_on(subject)
-    dispensations = []
-    if definition.schedule.dispenses_at_randomization:
-        dispensations.append(plan_dispensation(subject, 0, anchor, anchor))
-    return _plan(subject, anchor, 1, definition.schedule.plan_ahead, dispensations)
+    schedule = subject.study.definition.schedule
+    plan = _planned(subject, anchor, 1, schedule.plan_ahead, with_drug=True)
+    if schedule.dispenses_at_randomization:
+        plan.dispensations.insert(0, plan_dispensation(subject, 0, anchor, anchor))
+    return _stored(plan)
 
 
 def extend_schedule(subject: Subject) -> None:
@@ -45,7 +54,15 @@ def extend_schedule(subject: Subject) -> None:
     missing = schedule.plan_ahead - ahead
     if missing > 0:
         last = subject.visits.aggregate(last=Max("number"))["last"] or 0
-        _plan(subject, randomized_on(subject), last + 1, last + missing, [])
+        _stored(
+            _planned(
+                subject,
+                randomized_on(subject),
+                last + 1,
+                last + missing,
+                with_drug=takes_blinded_drug(subject),
+            )
+        )
 
 
 def record_visit(
@@ -176,12 +193,9 @@ def end_schedule(subject: Subject) -> None:
     cancel_planned(subject)
 
 
-def _plan(
-    subject: Subject, anchor: date, first: int, last: int, dispensations: list[Dispensation]
-) -> list[Dispensation]:
+def _planned(subject: Subject, anchor: date, first: int, last: int, *, with_drug: bool) -> Plan:
     schedule = subject.study.definition.schedule
-    visits = []
-    with_drug = schedule.dispenses_at_visits and takes_blinded_drug(subject)
+    plan = Plan([], [])
     for planned in planned_visits(schedule, anchor, first, last):
         visit = Visit(
             subject=subject,
@@ -190,15 +204,19 @@ def _plan(
             window_from=planned.window_from,
             window_to=planned.window_to,
         )
-        if with_drug:
+        if with_drug and schedule.dispenses_at_visits:
             visit.dispensation = plan_dispensation(
                 subject, planned.number, planned.due_on, planned.window_from
             )
-            dispensations.append(visit.dispensation)
-        visits.append(visit)
-    Dispensation.objects.bulk_create(dispensations)
-    Visit.objects.bulk_create(visits)
-    return dispensations
+            plan.dispensations.append(visit.dispensation)
+        plan.visits.append(visit)
+    return plan
+
+
+def _stored(plan: Plan) -> Plan:
+    Dispensation.objects.bulk_create(plan.dispensations)
+    Visit.objects.bulk_create(plan.visits)
+    return plan
 
 
 def _locked_subject(pk: int) -> Subject:

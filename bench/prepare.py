@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from itertools import cycle
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import django
@@ -40,7 +41,7 @@ def study(subjects: int) -> dict[str, Any]:
     text = (Path(__file__).parent.parent / "studies" / "bolero2.toml").read_text(encoding="utf-8")
     for key, value in {
         "code": f'"{CODE}"',
-        "list_length": subjects // 4 + 30,
+        "list_length": subjects // 3 + 30,
         "max_subjects": subjects,
         "planned_subjects": subjects,
         "cohort_size": subjects // CENTRES + 1,
@@ -96,22 +97,22 @@ def stock(subjects: int) -> dict[str, Any]:
 
 
 def subjects(count: int) -> dict[str, Any]:
-    """Eligible subjects, evenly over centres and strata; half of them with a dispensation ready,
-    for the raw calls. Returns the first key of each half and the numbers of the second half.
+    """Eligible subjects, evenly over centres, with strata as they come; half of them with a
+    dispensation ready, for the raw calls. Returns the first key of each half and the numbers of
+    the second half.
     """
     made = Study.objects.get(code=CODE)
     definition = made.definition
-    strata = cycle(definition.strata())
+    strata = definition.strata()
     centres = cycle(made.centres.order_by("number"))
     answers = {q.key: "yes" if q.kind == "include" else "no" for q in definition.eligibility}
     rows: list[Subject] = []
+    order = Random(CODE)
     for _ in range(count):
         centre = next(centres)
-        if len(rows) % CENTRES == 0 and rows:
-            next(strata)
         screening = enrolment.Screening(
             consent_on=clock.today() - timedelta(days=1),
-            strata=next(strata).levels,
+            strata=order.choice(strata).levels,
             eligibility=answers,
             baseline={"age": 60, "ecog": "0"},
         )

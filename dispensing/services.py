@@ -48,7 +48,7 @@ def assign(dispensation: Dispensation, *, on: date) -> Kit:
     """Assign a kit within an open act. Raises the identical refusal when there is none."""
     definition = dispensation.subject.study.definition
     pk = gate.call("assign_kit", dispensation.pk, on, use_until(definition, on), clock.now())
-    return Kit.objects.select_related("lot").get(pk=pk)
+    return Kit.objects.select_related("lot").only("number", "lot__expires_on").get(pk=pk)
 
 
 def dispense(dispensation: Dispensation, *, by: Actor) -> Kit:

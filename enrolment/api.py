@@ -25,13 +25,17 @@ from iwrs.models import Study
 from iwrs.problems import Invalid
 
 
-def subject_of(study: Study, number: str) -> Subject:
-    """The subject with this number in the client's study. Raises Http404 for every other."""
-    subjects = Subject.objects.select_related("centre", "study")
-    subject = subjects.filter(study=study, number=number).first()
-    if subject is None:
-        raise Http404
-    return subject
+def subject_of(study: Study, number: str, *, alone: bool = False) -> Subject:
+    """The subject with this number in the client's study. Raises Http404 for every other.
+
+    `alone` reads the number and the key only, for an act that reads the rest under its lock.
+    """
+    rows = Subject.objects
+    subjects = rows.only("number") if alone else rows.select_related("centre", "study")
+    try:
+        return subjects.get(study=study, number=number)
+    except Subject.DoesNotExist:
+        raise Http404 from None
 
 
 def detail_of(subject: Subject) -> dict[str, object]:

@@ -41,6 +41,10 @@ def database(url: str, *, search_path: str) -> dict[str, Any]:
         "PORT": query.pop("port", str(parts.port or "")),
         "OPTIONS": {
             **query,
+            # Values travel apart from the text of a statement, and one that a connection has
+            # sent a few times is planned once.
+            "server_side_binding": True,
+            "prepare_threshold": 5,
             "options": f"-c search_path={search_path} {query.get('options', '')}".strip(),
         },
     }

@@ -29,6 +29,9 @@ class Study(models.Model):
     replay_now = models.DateTimeField(
         null=True, blank=True, help_text="Business time of a study that is being replayed."
     )
+    definition_sha256 = models.CharField(
+        max_length=64, blank=True, help_text="SHA-256 of the definition in force."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -47,8 +50,13 @@ class Study(models.Model):
 
     @property
     def definition(self) -> StudyDefinition:
-        """The definition in force, parsed once per process and version."""
-        return self.version.parsed
+        """The definition in force, parsed once per process and version.
+
+        The study names it by its hash, so an act that has the study asks nothing more. What is
+        kept under a hash cannot become stale: a version is never changed.
+        """
+        known = StudyVersion.known(self.definition_sha256)
+        return known if known is not None else self.version.parsed
 
 
 @audited
@@ -70,6 +78,11 @@ class StudyVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.study} version {self.number}"
+
+    @classmethod
+    def known(cls, sha256: str) -> StudyDefinition | None:
+        """The parsed definition with this hash, if this process has read it before."""
+        return cls._parsed.get(sha256)
 
     @property
     def parsed(self) -> StudyDefinition:

@@ -73,7 +73,8 @@ def load(
                 errors={change.key: change.why for change in changes.refused},
             )
         study.title = loaded.definition.study.title
-        study.save(update_fields=["title"])
+        study.definition_sha256 = loaded.sha256
+        study.save(update_fields=["title", "definition_sha256"])
         return StudyVersion.objects.create(
             study=study,
             number=newest.number + 1 if newest else 1,

@@ -1,7 +1,9 @@
 """The verbs of room 2 on the blinded side: allocate a place, break one code."""
 
 import hashlib
+from datetime import datetime
 
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from enrolment.models import Subject
@@ -23,33 +25,36 @@ REASONS = {
 _PRIME = 99_999_989  # the largest prime below 10**8
 
 
-def require_list(study: Study) -> None:
-    """Raise unless the study has an approved list in use."""
-    if not ListCommitment.objects.filter(study=study, active=True).exists():
-        raise Problem(
-            code="no_list",
-            title="The study has no approved randomization list.",
-            action="Subjects can be randomized when the study's statisticians have approved one.",
-        )
+def list_in_use() -> Exists:
+    """For a query of subjects: whether the study has an approved list in use."""
+    return Exists(ListCommitment.objects.filter(study=OuterRef("study"), active=True))
 
 
-def allocate(subject: Subject, *, by: Actor) -> Randomization:
-    """Take the next place of the subject's stratum and mark the subject randomized.
+def no_list() -> Problem:
+    """The refusal while there is no approved list."""
+    return Problem(
+        code="no_list",
+        title="The study has no approved randomization list.",
+        action="Subjects can be randomized when the study's statisticians have approved one.",
+    )
+
+
+def allocate(subject: Subject, *, by: Actor, at: datetime) -> Randomization:
+    """Take the next place of the subject's stratum and mark the subject randomized `at` a moment.
 
     Part of an open act (see `trial.services.randomize`), with the subject locked. The arm stays
     in schema `unblinded`.
     """
     gate.call("allocate", subject.pk)
-    moment = clock.now()
     subject.status = Subject.Status.RANDOMIZED
-    subject.randomized_at = moment
+    subject.randomized_at = at
     subject.save(update_fields=["status", "randomized_at"])
     return Randomization.objects.create(
         subject=subject,
         study_id=subject.study_id,
         number=randomization_number(subject),
         stratum_key=subject.stratum_key,
-        occurred_at=moment,
+        occurred_at=at,
         by=by.label,
     )
 

@@ -77,7 +77,7 @@ class Randomizations(StudyView):
         return self.once(lambda: self._randomize(number), key_required=True)
 
     def _randomize(self, number: str) -> Answer:
-        subject = subject_of(self.study, number)
+        subject = subject_of(self.study, number, alone=True)
         self.body(NoBody)
         randomized = randomize(subject, by=self.actor)
         if not randomized.first_time:

@@ -30,6 +30,4 @@ class RandomizationOut(serializers.Serializer[Randomized]):
         return next(stratum.levels for stratum in strata if stratum.key == key)
 
     def get_visits(self, randomized: Randomized) -> list[dict[str, Any]]:
-        ahead = randomized.subject.study.definition.schedule.plan_ahead
-        first = randomized.subject.visits.filter(number__lte=ahead).order_by("number")
-        return [dict(visit) for visit in PlannedVisitOut(first, many=True).data]
+        return [dict(visit) for visit in PlannedVisitOut(randomized.visits, many=True).data]

@@ -65,6 +65,12 @@ BLINDED = (
         "SELECT s.number FROM public.enrolment_subject s"
         " JOIN public.enrolment_centre c ON c.id = s.centre_id WHERE c.study_id <> s.study_id",
     ),
+    Invariant(
+        "A study names the newest version of its definition as the one in force.",
+        "SELECT s.code FROM public.iwrs_study s WHERE s.definition_sha256 <> COALESCE("
+        "(SELECT v.sha256 FROM public.iwrs_studyversion v WHERE v.study_id = s.id"
+        " ORDER BY v.number DESC LIMIT 1), '')",
+    ),
 )
 UNBLINDED = (
     Invariant(

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from assessments.models import Visit
 from assessments.services import create_schedule
 from dispensing.models import Kit
-from dispensing.services import assign, randomized_on, require_cover
-from enrolment.models import Centre, Subject
+from dispensing.services import assign, require_cover
+from enrolment.models import Subject
 from enrolment.services import open_questions, require_active
 from iwrs import clock
 from iwrs.actors import Actor
@@ -16,10 +17,17 @@ from iwrs.locks import lock
 from iwrs.models import Study
 from iwrs.problems import Problem
 from randomization.models import Randomization
-from randomization.services import allocate, require_list
+from randomization.services import allocate, list_in_use, no_list
 
 _ACCRUAL = 2  # first key of the advisory lock on a study's accrual
 _CLOSE = 32  # from so few places on, subjects are randomized one after the other
+# Counting and sharing the lock are one statement: nothing can come between them.
+_SHARED = """
+    SELECT CASE WHEN counted.taken < %s THEN pg_try_advisory_xact_lock_shared(%s, %s)
+           ELSE false END
+      FROM (SELECT count(*) AS taken FROM enrolment_subject
+             WHERE study_id = %s AND randomized_at IS NOT NULL) counted
+"""
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,7 @@ class Randomized:
     subject: Subject
     randomization: Randomization
     kit: Kit | None
+    visits: list[Visit]
     first_time: bool
 
 
@@ -42,24 +51,28 @@ def randomize(subject: Subject, *, by: Actor) -> Randomized:
     with act("randomize", by=by):
         # The centre first: randomizations at one centre take its cover one after the other, so
         # that running out is seen before a place in the list is taken.
-        centre = lock(Centre.objects.select_related("study"), subject.centre_id)
-        subject = lock(Subject.objects.select_related("study"), subject.pk)
-        subject.centre = centre
-        subject.study = centre.study
+        rows = Subject.objects.select_related("centre__study").annotate(listed=list_in_use())
+        subject = lock(rows, subject.pk, first=["centre"])
+        subject.study = subject.centre.study
         if subject.status == Subject.Status.RANDOMIZED:
             return first_answer(subject)
         _require_ready(subject)
-        randomization = allocate(subject, by=by)
-        first = create_schedule(subject)[0]
-        kit = assign(first, on=randomized_on(subject))
-        return Randomized(subject, randomization, kit, first_time=True)
+        # The schedule first and the place late: others of the stratum wait from there on.
+        moment = clock.now()
+        today = clock.local_date(moment, subject.centre.time_zone)
+        plan = create_schedule(subject, anchor=today)
+        randomization = allocate(subject, by=by, at=moment)
+        kit = assign(plan.dispensations[0], on=today)
+        return Randomized(subject, randomization, kit, plan.visits, first_time=True)
 
 
 def first_answer(subject: Subject) -> Randomized:
     """What was answered when the subject was randomized."""
     first = subject.dispensations.filter(number=0).select_related("kit__lot").first()
+    ahead = subject.study.definition.schedule.plan_ahead
+    visits = list(subject.visits.filter(number__lte=ahead).order_by("number"))
     return Randomized(
-        subject, subject.randomization, first.kit if first else None, first_time=False
+        subject, subject.randomization, first.kit if first else None, visits, first_time=False
     )
 
 
@@ -75,7 +88,8 @@ def _require_ready(subject: Subject) -> None:
         raise Problem(code="screen_failed", title=f"Subject {subject.number} is a screen failure.")
     if subject.status != Subject.Status.ELIGIBLE:
         raise not_ready(subject)
-    require_list(subject.study)
+    if not getattr(subject, "listed"):  # noqa: B009 - an annotation, unknown to the type checker
+        raise no_list()
     _require_place(subject.study)
     require_cover(subject.centre, clock.today(subject.centre.time_zone))
 
@@ -83,32 +97,22 @@ def _require_ready(subject: Subject) -> None:
 def _require_place(study: Study) -> None:
     """Raise when the study has as many subjects as its definition allows.
 
-    While many places are left, acts share one lock. Near the end each takes it alone, and so
-    waits until those before it have ended and can be counted.
+    While many places are left, acts share one lock. Near the end, which somebody who holds it
+    alone has reached, each takes it alone, and so waits until those before it have ended and can
+    be counted.
     """
-    close = _places_left(study) <= _CLOSE
-    function = "pg_advisory_xact_lock" if close else "pg_advisory_xact_lock_shared"
+    limit = study.definition.study.max_subjects
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {function}(%s, %s)", [_ACCRUAL, study.pk])
-    left = _places_left(study)
-    if left <= 0:
+        cursor.execute(_SHARED, [limit - _CLOSE, _ACCRUAL, study.pk, study.pk])
+        if cursor.fetchone()[0]:
+            return
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_ACCRUAL, study.pk])
+    if Subject.objects.filter(study=study, randomized_at__isnull=False).count() >= limit:
         raise Problem(
             code="accrual_full",
             title="The study has all its subjects.",
             action="No more subjects can be randomized.",
         )
-    if not close and left <= _CLOSE // 2:  # many were randomized while this one waited
-        raise Problem(
-            code="busy",
-            title="Other subjects are being randomized.",
-            action="Nothing was changed. Please try again in a few seconds.",
-            status=503,
-        )
-
-
-def _places_left(study: Study) -> int:
-    taken = Subject.objects.filter(study=study, randomized_at__isnull=False).count()
-    return study.definition.study.max_subjects - taken
 
 
 def not_ready(subject: Subject) -> Problem:

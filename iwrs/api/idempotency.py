@@ -49,7 +49,11 @@ def answer_once(
             return Response(answer.body, answer.status)
         _hold(client, key)
         fingerprint = _fingerprint(request)
-        stored = IdempotencyRecord.objects.filter(client=client, key=key).first()
+        stored = (
+            IdempotencyRecord.objects.filter(client=client, key=key)
+            .values_list("request_sha256", "status", "body", named=True)
+            .first()
+        )
         if stored is not None:
             return _replay(stored, fingerprint)
         answer = serve()
@@ -95,7 +99,7 @@ def _fingerprint(request: Request) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _replay(stored: IdempotencyRecord, fingerprint: str) -> Response:
+def _replay(stored: Any, fingerprint: str) -> Response:
     if stored.request_sha256 != fingerprint:
         raise ApiProblem("idempotency_key_reused")
     return Response(stored.body, stored.status, headers={REPLAYED: "true"})

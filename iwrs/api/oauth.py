@@ -24,13 +24,25 @@ class ClientScopes(SettingsScopes):
         return scopes_of(application) if application else []
 
 
+_OF_TOKEN = ("id", "token_checksum", "expires", "scope", "resource", "user", "application")
+_OF_CLIENT = ("id", "client_id", "name", "allowed_scopes", "study")
+_OF_STUDY = ("id", "code", "status", "replay_now", "definition_sha256")
+_READ = (
+    *_OF_TOKEN,
+    *(f"application__{name}" for name in _OF_CLIENT),
+    *(f"application__study__{name}" for name in _OF_STUDY),
+)
+
+
 class ClientValidator(OAuth2Validator):
     """Reads a token with its client and study in one query: every request asks for both."""
 
     def _load_access_token(self, token: str) -> AbstractAccessToken | None:
         checksum = hashlib.sha256(token.encode("utf-8")).hexdigest()
         tokens = get_access_token_model().objects.select_related("application__study")
-        found: AbstractAccessToken | None = tokens.filter(token_checksum=checksum).first()
+        found: AbstractAccessToken | None = (
+            tokens.only(*_READ).filter(token_checksum=checksum).first()
+        )
         return found
 
 

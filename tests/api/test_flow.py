@@ -16,10 +16,9 @@ from tests.api.client import Edc, screening_body
 pytestmark = pytest.mark.django_db
 
 # Token with client and study; begin; hold the key; look for a stored answer; subject; open the
-# act; centre; subject; list; count; definition; accrual lock; count; cover; allocate; subject;
-# randomization; drug stops; dispensations; visits; assign; kit; visits for the answer; store the
-# answer; commit.
-RANDOMIZATION_QUERIES = 25
+# act; lock centre and subject; count and accrual lock; cover; dispensations; visits; allocate;
+# subject; randomization; assign; kit; store the answer; commit.
+RANDOMIZATION_QUERIES = 18
 
 
 @pytest.fixture

@@ -102,3 +102,18 @@ def _wait_until_gone(owner: psycopg.Connection, backend: int) -> None:
             return
         time.sleep(0.05)
     raise AssertionError("the killed process's session did not end")
+
+
+def test_an_act_that_waits_for_the_centre_does_not_hold_the_subject(subject, logins: Logins):
+    """The order of `iwrs/locks.py`, though both rows are locked in one statement."""
+    holder, onlooker = logins.owner(), logins.owner()
+    with holder.transaction():
+        holder.execute(LOCKED["centre"])
+        race = racer.start(logins.url("blinded"), "randomize", [[subject.pk]])
+        until = time.monotonic() + 30
+        while not onlooker.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
+            assert time.monotonic() < until, "nobody waits for the centre"
+            time.sleep(0.02)
+        onlooker.execute("SELECT 1 FROM enrolment_subject FOR UPDATE NOWAIT")
+    [answer] = race.answers()
+    assert answer["first_time"]
