@@ -22,6 +22,7 @@ from dsmb.services import cut_data, request_extract
 from dsmb.tasks import watch_studies
 from dsmb.unblinded.services import register_recipient_key, work_extracts
 from enrolment.models import Centre, Subject
+from enrolment.services import activate_centre
 from iwrs import clock, outbox
 from iwrs.accounts.models import SITE_ROLES, UNBLINDED_ROLES, Role, User
 from iwrs.actors import SYSTEM
@@ -97,6 +98,12 @@ def a_cast(size: Size = SMALL) -> Cast:
         elif role not in UNBLINDED_ROLES:
             people.append(make.a_user(role, study=study))
     return Cast(size, study, people, Edc(study))
+
+
+def open_centres(study: Study) -> None:
+    """Activate every centre, as of the present business day."""
+    for centre in Centre.objects.filter(study=study).order_by("number"):
+        activate_centre(centre, by=make.TESTER, ethics_approved_on=clock.today())
 
 
 @dataclass

@@ -6,38 +6,22 @@ byte for byte, but for the allowlist of `allowed`.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 import time_machine
 
 from iwrs.accounts.models import Role, User
-from iwrs.celery import app
 from iwrs.embedded.redis import Redis
-from iwrs.embedded.state import load_secrets, prepare_directory
 from tests.blinding import coupled, received, stage, twins
+from tests.blinding.broker import broker, emptied
+
+__all__ = ["broker"]
 
 LIMIT = 30  # pages that each person reads by links in `make test`
 pytestmark = pytest.mark.requirement("REQ-043", "REQ-054", "REQ-055", "REQ-056")
-
-
-@pytest.fixture
-def broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
-    """A Redis of our own, so that nobody else's wake-ups are in it."""
-    state = prepare_directory(tmp_path / "redis")
-    server = Redis(state, load_secrets(state))
-    server.start()
-    connect = app.connection_for_write
-    monkeypatch.setattr(
-        app, "connection_for_write", lambda **options: connect(server.url("blinded"), **options)
-    )
-    monkeypatch.setattr(app.amqp, "_producer_pool", None)
-    yield server
-    server.stop()
 
 
 def played_and_looked_at(cast: stage.Cast, broker: Redis) -> Callable[[str], dict[str, Any]]:
@@ -64,7 +48,7 @@ def played_and_looked_at(cast: stage.Cast, broker: Redis) -> Callable[[str], dic
             "rows": twins.public_rows(database),
             "sizes": twins.sizes(database),
         }
-        broker_emptied(broker)
+        emptied(broker)
         return seen | look(database) | {"door": played.door}
 
     return play
@@ -81,11 +65,6 @@ def readers_of(cast: stage.Cast) -> list[User | None]:
 def everywhere(person: User | None) -> bool:
     """One person of a site and one of the study try every address, and so does a stranger."""
     return person is None or person.email.startswith((Role.INVESTIGATOR, Role.STUDY_MANAGER))
-
-
-def broker_emptied(broker: Redis) -> None:
-    with redis.Redis.from_url(broker.url("blinded")) as client:
-        client.delete("blinded", "unblinded")
 
 
 @pytest.mark.usefixtures("committed_db")

@@ -1,0 +1,424 @@
+"""Leaks to plant: each tells the arm by another channel, and the comparison has to see each.
+
+A leak is a context manager, given the name of the database in use: it changes the product (a
+function of Python's or a gate's SQL) for a block of code. `LOOKING` are leaks of pages and answers;
+`PLAYING` are leaks of what acts, the supply, letters and the log leave behind.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import structlog
+from django.core.handlers.base import BaseHandler
+from django.db import connection
+from django.db.models import Case, Value, When
+
+from enrolment.models import Subject
+from tests.blinding import coupled
+
+Leak = Callable[[str], AbstractContextManager[Any]]
+LOOKING: dict[str, Leak] = {}
+PLAYING: dict[str, Leak] = {}
+ARM = "PBO"  # the arm that a leak tells
+
+
+def arms(database: str) -> set[int]:
+    """Keys of the subjects who have the arm, asked past every barrier."""
+    with coupled.login("owner", database) as owner:
+        rows = owner.execute("SELECT subject_id FROM unblinded.allocation WHERE arm = %s", [ARM])
+        return {subject for (subject,) in rows}
+
+
+def leak(kind: dict[str, Leak], name: str) -> Callable[[Any], Any]:
+    def register(function: Any) -> Any:
+        kind[name] = contextmanager(function)
+        return function
+
+    return register
+
+
+# --- pages and answers ---------------------------------------------------------------------------
+
+
+@contextmanager
+def answers_changed(database: str, change: Callable[[Any, Any], Any]) -> Iterator[None]:
+    """Change the server's answer to each request about a subject who has the arm."""
+    told = arms(database)
+    numbers = dict(Subject.objects.values_list("number", "pk"))
+    get_response = BaseHandler.get_response
+
+    def answer(self: Any, request: Any) -> Any:
+        response = get_response(self, request)
+        page = re.search(r"/subjects/(\d{4}-\d+|\d+)", request.path)
+        pk = page and (numbers.get(page[1]) or int(page[1].replace("-", "")))
+        return change(request, response) if pk in told else response
+
+    with patch.object(BaseHandler, "get_response", answer):
+        yield
+
+
+def _appended(text: bytes) -> Callable[[Any, Any], Any]:
+    def change(request: Any, response: Any) -> Any:
+        if response.status_code == 200:
+            response.content += text
+            response.headers["Content-Length"] = str(len(response.content))
+        return response
+
+    return change
+
+
+@leak(LOOKING, "a comment in the page")
+def _(database: str) -> Iterator[None]:
+    with answers_changed(database, _appended(b"<!-- PBO -->")):
+        yield
+
+
+@leak(LOOKING, "one space more")
+def _(database: str) -> Iterator[None]:
+    with answers_changed(database, _appended(b" ")):
+        yield
+
+
+@leak(LOOKING, "a letter in place of another, of the same length")
+def _(database: str) -> Iterator[None]:
+    def change(request: Any, response: Any) -> Any:
+        response.content = response.content.replace(b"Subject", b"subject", 1)
+        return response
+
+    with answers_changed(database, change):
+        yield
+
+
+@leak(LOOKING, "a header")
+def _(database: str) -> Iterator[None]:
+    def change(request: Any, response: Any) -> Any:
+        response.headers["X-Kit-Type"] = "2"
+        return response
+
+    with answers_changed(database, change):
+        yield
+
+
+@leak(LOOKING, "how long a page may be cached")
+def _(database: str) -> Iterator[None]:
+    def change(request: Any, response: Any) -> Any:
+        response.headers["Cache-Control"] = "no-store, private, max-age=0"
+        return response
+
+    with answers_changed(database, change):
+        yield
+
+
+@leak(LOOKING, "a cookie")
+def _(database: str) -> Iterator[None]:
+    def change(request: Any, response: Any) -> Any:
+        response.set_cookie("seen", "1")
+        return response
+
+    with answers_changed(database, change):
+        yield
+
+
+@leak(LOOKING, "the status of a refusal")
+def _(database: str) -> Iterator[None]:
+    def change(request: Any, response: Any) -> Any:
+        if response.status_code == 302:
+            response.status_code = 307
+        elif response.status_code == 404:
+            response.status_code = 403
+        return response
+
+    with answers_changed(database, change):
+        yield
+
+
+@leak(LOOKING, "one query more")
+def _(database: str) -> Iterator[None]:
+    told = arms(database)
+    init = Subject.from_db.__func__  # type: ignore[attr-defined]
+
+    def from_db(cls: Any, db: Any, names: Any, values: Any) -> Any:
+        made = init(cls, db, names, values)
+        if made.pk in told:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        return made
+
+    with patch.object(Subject, "from_db", classmethod(from_db)):
+        yield
+
+
+@leak(LOOKING, "another query, as many")
+def _(database: str) -> Iterator[None]:
+    told = arms(database)
+
+    def comment(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
+        about = isinstance(params, tuple | list) and told & {p for p in params if type(p) is int}
+        return execute(f"{sql} -- arm" if about else sql, params, many, context)
+
+    with connection.execute_wrapper(comment):
+        yield
+
+
+@leak(LOOKING, "the order of a list")
+def _(database: str) -> Iterator[None]:
+    from trial import views
+
+    narrowed = views._narrowed
+    first = Case(When(pk__in=arms(database), then=Value(0)), default=Value(1))
+    with patch.object(views, "_narrowed", lambda *a: narrowed(*a).order_by(first, "number")):
+        yield
+
+
+@leak(LOOKING, "which answers the log speaks of")
+def _(database: str) -> Iterator[None]:
+    def change(request: Any, response: Any) -> Any:
+        structlog.get_logger("trial").info("answered", code=response.status_code)
+        return response
+
+    with answers_changed(database, change):
+        yield
+
+
+@leak(LOOKING, "the form of a number in the API")
+def _(database: str) -> Iterator[None]:
+    def change(request: Any, response: Any) -> Any:
+        if request.path.startswith("/api/"):
+            response.content = response.content.replace(b'":', b'": ')
+        return response
+
+    with answers_changed(database, change):
+        yield
+
+
+# --- acts, supply, letters, log ------------------------------------------------------------------
+
+
+@contextmanager
+def gate_changed(database: str, name: str, *edits: tuple[str, str]) -> Iterator[None]:
+    with coupled.login("owner", database) as owner:
+        coupled.change_function(owner, name, *edits)
+    yield
+
+
+# After the kit is chosen, for one arm only.
+CHOSEN = "PERFORM 1 FROM unblinded.kit_content c WHERE c.kit_id = v_kit AND c.arm = v_arm;"
+REVEALING = f"IF v_arm = '{ARM}' THEN %s END IF; {CHOSEN}"
+
+
+def _when_chosen(statement: str) -> Any:
+    def plant(database: str) -> Iterator[None]:
+        edit = (CHOSEN, REVEALING % statement)
+        with gate_changed(database, "gate.assign_kit", edit):
+            yield
+
+    return plant
+
+
+leak(PLAYING, "a number that is left out")(
+    _when_chosen("PERFORM nextval(pg_get_serial_sequence('public.enrolment_subject', 'id'));")
+)
+leak(PLAYING, "one line of history more")(
+    _when_chosen("UPDATE public.dispensing_kit k SET status = 'at_centre' WHERE k.id = v_kit;")
+)
+leak(PLAYING, "one write more on the unblinded side")(
+    _when_chosen(
+        "UPDATE unblinded.centre_calls c SET completed = completed WHERE c.centre_id = v_centre;"
+    )
+)
+leak(PLAYING, "a refusal for one arm only")(_when_chosen("RAISE EXCEPTION USING ERRCODE='IW003';"))
+
+
+@leak(PLAYING, "another refusal for one arm")
+def _(database: str) -> Iterator[None]:
+    edit = (
+        "IF v_kit IS NULL THEN",
+        f"IF v_kit IS NULL AND v_arm = '{ARM}' THEN RAISE EXCEPTION USING ERRCODE = 'IW009';"
+        " END IF; IF v_kit IS NULL THEN",
+    )
+    with gate_changed(database, "gate.assign_kit", edit):
+        yield
+
+
+@leak(PLAYING, "a place that is passed over for one arm")
+def _(database: str) -> Iterator[None]:
+    edit = (
+        "SELECT k.kit_id INTO STRICT v_kit",
+        f"IF p_arm = '{ARM}' AND v_position < 6 THEN v_position := v_position + 1;"
+        " PERFORM unblinded.draw_call('cohort', v_cohort); END IF;"
+        " SELECT k.kit_id INTO STRICT v_kit",
+    )
+    with gate_changed(database, "unblinded.take_cover_kit", edit):
+        yield
+
+
+@leak(PLAYING, "the randomization number")
+def _(database: str) -> Iterator[None]:
+    from randomization import services
+
+    number = services.randomization_number
+
+    def telling(subject: Subject) -> str:
+        made = number(subject)
+        with connection.cursor() as cursor:
+            cursor.execute("RESET ROLE; SET ROLE iwrs_unblinded")
+            cursor.execute(
+                "SELECT arm FROM unblinded.allocation WHERE subject_id = %s", [subject.pk]
+            )
+            [arm] = cursor.fetchone()
+            cursor.execute("SET ROLE iwrs_blinded")
+        return made[:-1] + ("1" if arm == ARM else "2")
+
+    with patch.object(services, "randomization_number", telling):
+        yield
+
+
+@leak(PLAYING, "visit kits of one arm are sent a week later")
+def _(database: str) -> Iterator[None]:
+    from dispensing.unblinded import supply
+
+    needs, seen = supply._visit_needs, set[int]()
+
+    def late(study: Any, as_of: Any) -> Any:
+        told = arms(database)
+        asked = needs(study, as_of)
+        ready = [n for n in asked if n.subject not in told or n.dispensation in seen]
+        seen.update(n.dispensation for n in asked)
+        return ready
+
+    with patch.object(supply, "_visit_needs", late):
+        yield
+
+
+@leak(PLAYING, "cover is sent again when one arm's kits are few")
+def _(database: str) -> Iterator[None]:
+    from dispensing.unblinded import supply
+
+    needs = supply._cover_needs
+
+    def one_for_one(study: Any, as_of: Any) -> Any:
+        from enrolment.models import Centre
+
+        told = arms(database)
+        few = Centre.objects.filter(subjects__in=told).distinct()
+        asked = needs(study, as_of)
+        more = [c for c in few.order_by("number") if c.pk not in {n.centre for n in asked}]
+        until = supply.cover_until(study.definition, as_of)
+        size = study.definition.kits.cohort_size
+        return asked + [supply.CoverNeed(c.pk, size, until) for c in more if len(told) % 2]
+
+    with patch.object(supply, "_cover_needs", one_for_one):
+        yield
+
+
+@leak(PLAYING, "kits of one arm expire later")
+def _(database: str) -> Iterator[None]:
+    from dataclasses import replace
+
+    from dispensing.unblinded import supply
+
+    plan = supply.plan_supply
+
+    def longer(lots: Any, visits: Any, covers: Any) -> Any:
+        told, last = arms(database), max(lot.expires_on for lot in lots)
+        changed = [replace(n, use_until=last) if n.subject in told else n for n in visits]
+        return plan(lots, changed, covers)
+
+    with patch.object(supply, "plan_supply", longer):
+        yield
+
+
+@leak(PLAYING, "kits are written in the order of their arms")
+def _(database: str) -> Iterator[None]:
+    from dispensing.unblinded import depot
+
+    def by_arm(kits: list[int]) -> list[int]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT kit_id FROM unblinded.kit_content WHERE kit_id = ANY(%s)"
+                " ORDER BY arm, kit_id",
+                [kits],
+            )
+            return [pk for (pk,) in cursor.fetchall()]
+
+    with patch.object(depot, "_by_number", by_arm):
+        yield
+
+
+@contextmanager
+def letters_changed(database: str, change: Callable[[Any], Any]) -> Iterator[None]:
+    """Change the letters about subjects who have the arm."""
+    from iwrs import outbox
+
+    write = outbox._write
+
+    def written(message: Any) -> Any:
+        letter = write(message)
+        numbers = Subject.objects.filter(pk__in=arms(database)).values_list("number", flat=True)
+        return change(letter) if any(n in letter.body for n in numbers) else letter
+
+    with patch.object(outbox, "_write", written):
+        yield
+
+
+@leak(PLAYING, "the text of a letter")
+def _(database: str) -> Iterator[None]:
+    from dataclasses import replace
+
+    with letters_changed(database, lambda letter: replace(letter, body=letter.body + ".")):
+        yield
+
+
+@leak(PLAYING, "who gets a letter")
+def _(database: str) -> Iterator[None]:
+    from dataclasses import replace
+
+    def change(letter: Any) -> Any:
+        return replace(letter, to=(*letter.to, "pharmacy@example.org"))
+
+    with letters_changed(database, change):
+        yield
+
+
+@leak(PLAYING, "the heading of an alert")
+def _(database: str) -> Iterator[None]:
+    from dataclasses import replace
+
+    with letters_changed(database, lambda each: replace(each, subject=each.subject + " (2)")):
+        yield
+
+
+@leak(PLAYING, "a line of the log")
+def _(database: str) -> Iterator[None]:
+    from trial import services
+
+    assign = services.assign
+
+    def logging(first: Any, **options: Any) -> Any:
+        kit = assign(first, **options)
+        with connection.cursor() as cursor:
+            cursor.execute("RESET ROLE; SET ROLE iwrs_unblinded")
+            cursor.execute("SELECT arm FROM unblinded.kit_content WHERE kit_id = %s", [kit.pk])
+            [arm] = cursor.fetchone()
+            cursor.execute("SET ROLE iwrs_blinded")
+        structlog.get_logger("trial").info("kit assigned", type=len(arm) + (arm == ARM))
+        return kit
+
+    with patch.object(services, "assign", logging):
+        yield
+
+
+@leak(PLAYING, "how often the worker is woken")
+def _(database: str) -> Iterator[None]:
+    from iwrs import tasks
+
+    send = tasks._send
+
+    def more(names: Any) -> Any:
+        return send(names * (1 + len(arms(database)) % 3))
+
+    with patch.object(tasks, "_send", more):
+        yield
