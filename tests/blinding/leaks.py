@@ -422,3 +422,24 @@ def _(database: str) -> Iterator[None]:
 
     with patch.object(tasks, "_send", more):
         yield
+
+
+@contextmanager
+def unshuffled(database: str) -> Iterator[None]:
+    """Kits are stored in the order of their arms. Not seen under two lists of which the kits were
+    stored before; the adversary sees it."""
+    from dispensing.unblinded import services
+
+    store = services._store
+
+    def by_arm(study: Any, rows: Any, seed: Any) -> None:
+        order = {kit.number: place for place, kit in enumerate(sorted(rows, key=_arm_of_row))}
+        with patch.object(services, "shuffled", lambda items, _: sorted(items, key=order.get)):
+            store(study, rows, seed)
+
+    with patch.object(services, "_store", by_arm):
+        yield
+
+
+def _arm_of_row(kit: Any) -> str:
+    return str(kit.arm)
