@@ -5,7 +5,7 @@ The seeds were written down before the first run. With a planted leak the same a
 
 import pytest
 
-from tests.blinding import adversary, leaks
+from tests.blinding import adversary, leaks_of_acts
 from tests.bootstrap import database_name
 
 pytestmark = [
@@ -23,7 +23,7 @@ def test_a_few_replicates_tell_nothing_and_a_planted_leak_is_seen() -> None:
     first, last = adversary.SEEDS[:6], adversary.SEEDS[-6:]
     honest = adversary.score(adversary.sample(database_name(), seeds=first, subjects=24))
     told = adversary.score(
-        adversary.sample(database_name(), seeds=last, subjects=24, plant=leaks.unshuffled)
+        adversary.sample(database_name(), seeds=last, subjects=24, plant=leaks_of_acts.unshuffled)
     )
     assert honest.low < 0.5 < honest.high
     assert told.auc > 0.9
@@ -49,7 +49,10 @@ def test_the_adversary_guesses_no_better_than_a_coin() -> None:
 def test_a_planted_leak_raises_the_score(name: str) -> None:
     found = adversary.score(
         adversary.sample(
-            database_name(), seeds=adversary.SEEDS[-10:], subjects=60, plant=leaks.PLAYING[name]
+            database_name(),
+            seeds=adversary.SEEDS[-10:],
+            subjects=60,
+            plant=leaks_of_acts.PLAYING[name],
         )
     )
     print(f"\n{name}: AUC {found.auc:.4f}, 99% interval {found.low:.4f} to {found.high:.4f}")

@@ -11,7 +11,7 @@ from pytest_django import DjangoDbBlocker
 from iwrs.accounts.models import Role
 from iwrs.embedded.redis import Redis
 from iwrs.models import Study
-from tests.blinding import coupled, leaks, received, short, stage, twins
+from tests.blinding import coupled, leaks, leaks_of_acts, received, short, stage, twins
 from tests.blinding.broker import broker, emptied
 from tests.roles import truncate_everything
 
@@ -77,10 +77,10 @@ def test_a_leak_of_a_page_is_caught(cast: stage.Cast, made: twins.Twins, name: s
     assert looked_at(cast, made, leaks.LOOKING[name])
 
 
-@pytest.mark.parametrize("name", leaks.PLAYING)
+@pytest.mark.parametrize("name", leaks_of_acts.PLAYING)
 def test_a_leak_of_an_act_is_caught(cast: stage.Cast, broker: Redis, name: str) -> None:
-    assert played(cast, broker, leaks.PLAYING[name])
+    assert played(cast, broker, leaks_of_acts.PLAYING[name])
 
 
 def test_there_are_leaks_of_twenty_kinds() -> None:
-    assert len(leaks.LOOKING) + len(leaks.PLAYING) >= 20
+    assert len(leaks.LOOKING) + len(leaks_of_acts.PLAYING) >= 20
