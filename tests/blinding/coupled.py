@@ -15,9 +15,9 @@ SUFFIXES = ("_as_it_is", "_swapped")
 
 
 @contextmanager
-def copies() -> Iterator[tuple[str, str]]:
-    """Names of two copies of this process's database, dropped afterwards."""
-    names = tuple(bootstrap.database_name() + suffix for suffix in SUFFIXES)
+def copies(more: str = "") -> Iterator[tuple[str, str]]:
+    """Names (with `more`) of two copies of this process's database, dropped afterwards."""
+    names = tuple(bootstrap.database_name() + suffix + more for suffix in SUFFIXES)
     connection.close()
     with ExitStack() as undo:
         server = undo.enter_context(

@@ -21,34 +21,13 @@ from iwrs import clock
 from iwrs.models import Study
 from randomization.services import request_code_break
 from tests import factories as make
-from tests.blinding import catalogue, coupled
+from tests.blinding import coupled
+from tests.blinding.twins import allocated, places_of, public_rows, sizes
 from tests.dispensing.depots import fill_depot
 from tests.roles import as_unblinded
 from trial.services import randomize
 
 START = make.at(2010, 1, 4)
-
-# What may differ: times that the database records, and random keys of audit contexts.
-MASKED = {
-    "created_at",
-    "recorded_at",
-    "requested_at",
-    "finished_at",
-    "pgh_created_at",
-    "pgh_context_id",
-}
-# A letter is due and sent in real time, and transactions of all
-# databases are numbered together.
-ALSO_MASKED = {
-    "public.iwrs_outboxmessage": {"due_at", "sent_at"},
-    "public.randomization_codebreakrequest": {"transaction"},
-}
-# Place on disk, order of the writing transactions, order within one, and the values.
-ROWS = """
-    SELECT t.ctid::text, dense_rank() OVER (ORDER BY t.xmin::text::bigint), t.cmin::text,
-           to_jsonb(t) - %s::text[]
-      FROM {table} t ORDER BY t.ctid
-"""
 
 
 @pytest.fixture
@@ -125,55 +104,6 @@ def _visit(subject: Subject, moment: datetime, answers: dict[str, Any]) -> None:
 
 def _reason(study: Study) -> str:
     return study.definition.blinded_drug.stop_reasons[0].key
-
-
-def public_rows(database: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every public table as the blinded login sees it, but for masked columns."""
-    with coupled.login("blinded", database) as blinded:
-        return {
-            table: blinded.execute(ROWS.format(table=table), [_masked(table)]).fetchall()
-            for table in catalogue.relations(blinded, "public", kinds="r")
-            if table != "public.django_migrations"  # not shown to it
-        }
-
-
-def sizes(database: str) -> dict[str, int]:
-    """Bytes on disk of every table and index of both schemas, which PostgreSQL tells everybody."""
-    with coupled.login("blinded", database) as blinded:
-        rows = blinded.execute(
-            "SELECT relname, pg_relation_size(oid) FROM pg_class WHERE relkind IN ('r', 'i')"
-            " AND relnamespace IN ('public'::regnamespace, 'unblinded'::regnamespace)"
-        )
-        return dict(rows.fetchall())
-
-
-def _masked(table: str) -> list[str]:
-    return sorted(MASKED | ALSO_MASKED.get(table, set()))
-
-
-def places_of(database: str, subjects: set[int]) -> set[int]:
-    """Every kit of the places from which these subjects were served or sent a kit."""
-    with coupled.login("owner", database) as owner:
-        rows = owner.execute(
-            "WITH theirs AS (SELECT a.kit_id FROM unblinded.kit_assignment a"
-            "    WHERE a.subject_id = ANY(%(subjects)s)"
-            "  UNION SELECT v.kit_id FROM unblinded.visit_kit v"
-            "    JOIN dispensing_dispensation d ON d.id = v.dispensation_id"
-            "    WHERE d.subject_id = ANY(%(subjects)s))"
-            " SELECT other.kit_id FROM theirs JOIN unblinded.kit_content c USING (kit_id)"
-            " JOIN dispensing_kit k ON k.id = c.kit_id"
-            " JOIN unblinded.kit_content other ON other.rank = c.rank"
-            " JOIN dispensing_kit ok ON ok.id = other.kit_id AND ok.lot_id = k.lot_id",
-            {"subjects": list(subjects)},
-        )
-        return {kit for (kit,) in rows}
-
-
-def allocated(database: str) -> dict[int, tuple[int, str]]:
-    """The list entry and arm of each subject."""
-    with coupled.login("owner", database) as owner:
-        rows = owner.execute("SELECT subject_id, entry_id, arm FROM unblinded.allocation")
-        return {subject: (entry, arm) for subject, entry, arm in rows}
 
 
 @pytest.fixture

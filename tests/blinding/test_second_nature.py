@@ -21,7 +21,7 @@ from iwrs.accounts.models import Role, User
 from iwrs.models import Study
 from tests import factories as make
 from tests.blinding import coupled
-from tests.blinding.test_noninterference import allocated, places_of, public_rows
+from tests.blinding.twins import allocated, places_of, public_rows
 from tests.dispensing.depots import fill_depot
 from tests.roles import as_unblinded
 from trial.replay.player import Player, add_centres

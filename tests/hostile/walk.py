@@ -91,13 +91,17 @@ def address_of(page: Page, known: dict[str, Any]) -> str:
 
 def forms_at(page: str, address: str, browser: Any) -> list[Form]:
     """The forms that the page at `address` shows to this browser, but for signing out."""
-    answer = browser.get(address)
+    return forms_in(browser.get(address), page, browser, address)
+
+
+def forms_in(answer: Any, page: str, browser: Any, address: str = "") -> list[Form]:
+    """The forms of a page that was answered. `address` (default: `page`) is where it was."""
     if answer.status_code != 200 or "text/html" not in answer.headers.get("Content-Type", ""):
         return []
     reader = _Forms()
     reader.feed(answer.content.decode())
     return [
-        Form(page, target or address, fields, browser.post, browser.get)
+        Form(page, target or address or page, fields, browser.post, browser.get)
         for target, fields in reader.forms
         if target != reverse("sign-out")
     ]

@@ -1,0 +1,70 @@
+"""The allowlist: what may differ between two plays of one tape, and why. Nothing else may.
+
+Times that are real and not of the study's calendar, random keys that nobody chose, and hashes of
+encrypted files. Whatever is masked is masked in the same way in both plays, by its form or by its
+column, never by the row or page it is in.
+"""
+
+import re
+from datetime import UTC, datetime
+
+# Columns of public tables. Times that the database records, and random keys of audit contexts.
+COLUMNS = {
+    "created_at",
+    "recorded_at",
+    "requested_at",
+    "finished_at",
+    "pgh_created_at",
+    "pgh_context_id",
+}
+# A session's key is random. A letter is due and sent in real time. Transactions of all databases
+# are numbered together. An encrypted file differs by its random key.
+COLUMNS_OF = {
+    "public.django_session": {"session_key", "session_data"},
+    "public.iwrs_outboxmessage": {"due_at", "sent_at"},
+    "public.randomization_codebreakrequest": {"transaction", "revealed_at"},
+    "public.randomization_codebreakrequestevent": {"transaction", "revealed_at"},
+    "public.dsmb_extract": {"sealed", "sha256"},
+    "public.dsmb_extractevent": {"sealed", "sha256"},
+}
+
+_MONTHS = "|".join(datetime(2000, month, 1).strftime("%B") for month in range(1, 13))  # noqa: DTZ001
+_YEAR = f"{datetime.now(UTC):%Y}"  # studies are played in 2009 to 2011
+_CLOCK = r"\d\d:\d\d(:\d\d(\.\d+)?)?"
+_PATTERNS = {
+    # Real time, as JSON and as pages write it.
+    rf"{_YEAR}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d+)?)?)?(Z|\+00:00)?)?": "<real time>",
+    rf"\d{{1,2}} ({_MONTHS}) {_YEAR}(,? {_CLOCK})?": "<real time>",
+    rf"{_YEAR} ({_MONTHS}) \d{{1,2}}(,? {_CLOCK})?": "<real time>",
+    r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT": "<real time>",
+    r"(<real time>[^<\n]{0,30}), \d\d:\d\d UTC": r"\1, <real time>",
+    # Where an object of Python's lay in memory, in a log line.
+    r" at 0x[0-9a-f]+": " at <address>",
+    # One-time tokens of forms, and keys of requests, messages and tasks.
+    r'(name="(csrfmiddlewaretoken|token)" value=")[^"]+': r"\1<token>",
+    r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b": "<random key>",
+}
+# The first door: whoever broke a code is shown the treatment, in this one answer.
+DOOR = re.compile(r"^POST /code-breaks/\d+/$")
+SEALED = b"age-encryption.org/v1\n"  # the second door: a file that only its recipient opens
+_COMPILED = [(re.compile(pattern), instead) for pattern, instead in _PATTERNS.items()]
+# The value of a cookie is random; its name and attributes are not.
+_COOKIE = re.compile(r"^([^=]+)=[^;]*")
+
+
+def masked(text: str, ciphertexts: tuple[str, ...] = ()) -> str:
+    """The text without what may differ. `ciphertexts` are the SHA-256 of encrypted files."""
+    for pattern, instead in _COMPILED:
+        text = pattern.sub(instead, text)
+    for number, digest in enumerate(ciphertexts):
+        text = text.replace(digest, f"<SHA-256 of sealed file {number}>")
+    return text
+
+
+def cookie(header: str) -> str:
+    return masked(_COOKIE.sub(r"\1=<random>", header))
+
+
+def columns_of(table: str) -> list[str]:
+    """The masked columns of a public table (`public.name`)."""
+    return sorted(COLUMNS | COLUMNS_OF.get(table, set()))

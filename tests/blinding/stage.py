@@ -1,0 +1,256 @@
+"""A study to play twice, its people and systems, and the tape of blinded acts that is played.
+
+The tape is a whole simulated trial whose nature ignores the arms, followed by what goes wrong in
+one: cover that runs out, kits that are not there, code breaks beyond the budget.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import pyrage
+from django.core import mail
+from django.test import Client
+
+from assessments.tasks import sweep_studies
+from dispensing.services import request_supply
+from dispensing.tasks import request_daily_supply
+from dispensing.unblinded.supply import work_supply_runs
+from dsmb.services import cut_data, request_extract
+from dsmb.tasks import watch_studies
+from dsmb.unblinded.services import register_recipient_key, work_extracts
+from enrolment.models import Centre, Subject
+from enrolment.services import activate_centre
+from iwrs import clock, outbox
+from iwrs.accounts.models import SITE_ROLES, UNBLINDED_ROLES, Role, User
+from iwrs.actors import SYSTEM
+from iwrs.models import Study
+from iwrs.problems import Problem
+from randomization.models import CodeBreakRequest
+from tests import factories as make
+from tests.api.client import Edc, screening_body
+from tests.blinding import allowed
+from tests.blinding.received import Log
+from tests.dispensing.depots import fill_depot
+from tests.hostile.walk import Form, forms_at
+from tests.roles import as_unblinded
+from trial.nature import Nature
+from trial.replay.player import Player, add_centres
+from trial.replay.source import simulated_trial
+from trial.replay.tape import Act, Step
+
+BEFORE = make.at(2009, 5, 4)
+EXPIRIES = [date(2010, 12, 31), date(2011, 12, 31), date(2012, 12, 31)]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a play is. `nature` is the seed of the courses, which ignore the arms."""
+
+    subjects: int
+    centres: int
+    kits: int
+    nature: int = 7
+
+    def tape(self, study: Study) -> Nature:
+        return simulated_trial(
+            study.definition,
+            list_seed=b"",
+            nature_seed=self.nature,
+            subjects=self.subjects,
+            centres=self.centres,
+            arm_matters=False,
+        )
+
+
+SMALL = Size(subjects=20, centres=4, kits=1500)
+
+
+@dataclass
+class Cast:
+    """The study before its first subject, with a person of each blinded role and one EDC system."""
+
+    size: Size
+    study: Study
+    people: list[User]
+    edc: Edc
+
+    def person(self, role: Role) -> User:
+        return next(each for each in self.people if each.email.startswith(role))
+
+
+def a_cast(size: Size = SMALL) -> Cast:
+    """Commit the study; call it with the fixture `committed_db`."""
+    with clock.at(BEFORE):
+        study = make.a_study(length=max(60, size.subjects))
+        fill_depot(study, kits=size.kits, expiries=EXPIRIES)
+        add_centres(size.tape(study), study)
+        key = str(pyrage.x25519.Identity.generate().to_public())
+        with as_unblinded():
+            register_recipient_key(study, "dsmb", key, by=make.TESTER)
+    first, *others = Centre.objects.filter(study=study).order_by("number")
+    people = [make.a_user(Role.SITE_COORDINATOR, centre=each) for each in others]
+    for role in Role:
+        if role in SITE_ROLES | {Role.MONITOR}:
+            people.append(make.a_user(role, centre=first))
+        elif role not in UNBLINDED_ROLES:
+            people.append(make.a_user(role, study=study))
+    return Cast(size, study, people, Edc(study))
+
+
+def open_centres(study: Study) -> None:
+    """Activate every centre, as of the present business day."""
+    for centre in Centre.objects.filter(study=study).order_by("number"):
+        activate_centre(centre, by=make.TESTER, ethics_approved_on=clock.today())
+
+
+@dataclass
+class Played:
+    """What sites and systems were answered. `door` is what the code break showed to who asked."""
+
+    answers: dict[str, Any] = field(default_factory=dict)
+    door: list[str] = field(default_factory=list)
+
+    def keep(self, name: str, answer: Any) -> Any:
+        headers = {k: allowed.masked(v) for k, v in sorted(answer.headers.items())}
+        body = allowed.masked(answer.content.decode())
+        self.answers[name] = (answer.status_code, headers, body, len(answer.content))
+        return answer
+
+
+@contextmanager
+def unblinded_at_work(log: Log) -> Iterator[None]:
+    log.silent = True
+    try:
+        with as_unblinded():
+            yield
+    finally:
+        log.silent = False
+
+
+class Tape(Player):
+    """Plays the nature and keeps each answer. A refused act is an answer too."""
+
+    def __init__(self, cast: Cast, study: Study, log: Log, played: Played) -> None:
+        def supply(moment: datetime) -> None:
+            request_supply(study, by=SYSTEM)
+            with unblinded_at_work(log):
+                work_supply_runs()
+            outbox.deliver_due(limit=1000)
+
+        super().__init__(cast.size.tape(study), study, supply)
+        self.played = played
+
+    def play(self, steps: Any = None) -> None:
+        for number, step in enumerate(self.steps if steps is None else steps):
+            try:
+                super().play([step])
+            except Exception as problem:  # under a planted leak, later steps have nothing to act on
+                code = problem.code if isinstance(problem, Problem) else type(problem).__name__
+                self.played.answers[f"step {number} refused"] = f"{step.act.name} {code}"
+            else:
+                self._keep(number, step)
+
+    def _keep(self, number: int, step: Step) -> None:
+        if step.act == Act.RANDOMIZE:
+            subject = self.subjects[step.who]
+            kit = subject.dispensations.get(number=0).kit
+            told = (subject.number, subject.randomization.number, kit.number, kit.lot.number)
+            self.played.answers[f"step {number}"] = told
+
+
+def play(cast: Cast, log: Log, *, whole: bool = True) -> Played:
+    """The tape, then the epilogue. The database in use is one of the copies."""
+    mail.outbox.clear()
+    study = Study.objects.get(pk=cast.study.pk)
+    played = Played()
+    Tape(cast, study, log, played).play()
+    if whole:
+        study.refresh_from_db()
+        with clock.at(study.replay_now):
+            _run_out_of_cover(cast, study, played)
+            _ask_for_kits_too_early(cast, study, played)
+            _break_codes(cast, study, played)
+            _extract(cast, study, log)
+        _beat(log)
+    return played
+
+
+def _run_out_of_cover(cast: Cast, study: Study, played: Played) -> None:
+    """Randomize over the API at one centre, without a supply run, until it is refused and again."""
+    centre = Centre.objects.filter(study=study).order_by("number")[0]
+    for turn in range(9):
+        screened = played.keep(
+            f"screened {turn}", cast.edc.post("subjects", screening_body(centre), key=f"s{turn}")
+        )
+        number = screened.json()["number"]
+        played.keep(f"randomized {turn}", cast.edc.randomize(number, key=f"r{turn}"))
+    browser = Client()
+    coordinator = cast.people[0]
+    browser.force_login(coordinator, backend="iwrs.accounts.backend.PasswordBackend")
+    place = coordinator.centre_roles.get().centre
+    for turn in range(5):
+        subject = make.a_subject(place)
+        answer = browser.post(f"/subjects/{subject.pk}/randomize/", follow=True)
+        played.keep(f"randomized on paper {turn}", answer)
+
+
+def _ask_for_kits_too_early(cast: Cast, study: Study, played: Played) -> None:
+    for subject in Subject.objects.filter(study=study, status="randomized").order_by("pk")[:4]:
+        for number in range(1, 5):
+            path = f"subjects/{subject.number}/dispensations/{number}/assignment"
+            played.keep(path, cast.edc.post(path, key=f"{subject.number}-{number}"))
+
+
+def _break_codes(cast: Cast, study: Study, played: Played) -> None:
+    """Two codes are seen, a third is asked for, and the fourth is beyond the budget."""
+    browser = Client()
+    physician = cast.person(Role.SAFETY_PHYSICIAN)
+    browser.force_login(physician, backend="iwrs.accounts.backend.PasswordBackend")
+    subjects = Subject.objects.filter(study=study, status="randomized").order_by("pk")
+    for turn, subject in enumerate(subjects[:4]):
+        path = f"/subjects/{subject.pk}/code-break/"
+        [form] = forms_at("code break", path, browser)
+        asked = played.keep(f"asked {turn}", form.post(_typed(form, subject)))
+        if turn < 2:
+            shown = browser.post(asked.headers["Location"])
+            assert shown.status_code == 200
+            played.door.append(shown.content.decode())
+    assert CodeBreakRequest.objects.filter(subject__study=study).count() == 3
+
+
+def _typed(form: Form, subject: Subject) -> dict[str, Any]:
+    """An honest request; where a text box asks for the subject's number, that."""
+    typed = form.typed(reason="susar")
+    return typed | ({"read_back": subject.number} if "read_back" in typed else {})
+
+
+def _extract(cast: Cast, study: Study, log: Log) -> None:
+    cut = cut_data(study, by=make.TESTER, on=clock.today(), reason="Interim analysis")
+    request_extract(study, cut, recipient="dsmb", by=make.TESTER, reason="Interim analysis")
+    with unblinded_at_work(log):
+        assert work_extracts() == 1
+
+
+def _beat(log: Log) -> None:
+    """What the timetable does, once more at the end."""
+    sweep_studies()
+    watch_studies()
+    request_daily_supply()
+    with unblinded_at_work(log):
+        work_supply_runs()
+    outbox.deliver_due(limit=1000)
+
+
+def letters() -> list[Any]:
+    """Every letter as it was sent: to whom, headers, text, in the order of sending."""
+    return [
+        (m.subject, allowed.masked(m.body), tuple(m.recipients()), sorted(_headers(m).items()))
+        for m in mail.outbox
+    ]
+
+
+def _headers(message: Any) -> dict[str, str]:
+    return {name: allowed.masked(str(value)) for name, value in message.extra_headers.items()}
