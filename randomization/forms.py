@@ -1,12 +1,18 @@
 """The form of room 2's one door: the code break."""
 
-from typing import Any
+from typing import Any, Protocol
 
 from django import forms
 
-from enrolment.models import Subject
 from iwrs.forms import PortalForm, choice_field, password_field, reason_field
 from randomization.services import REASONS
+
+
+class Numbered(Protocol):
+    """Who has a subject's number: a subject, or the one of a drill who does not exist."""
+
+    @property
+    def number(self) -> str: ...
 
 
 class CodeBreakForm(PortalForm):
@@ -27,7 +33,7 @@ class CodeBreakForm(PortalForm):
     )
     password = password_field("Your password", help_text="Typing it is your signature.")
 
-    def __init__(self, subject: Subject, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, subject: Numbered, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.subject = subject
 

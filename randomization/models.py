@@ -4,7 +4,9 @@ Nothing here says an arm. What does is in `randomization/unblinded/models.py`, i
 the blinded role cannot read.
 """
 
+import pgtrigger
 from django.db import models
+from django.db.models.functions import Now
 
 from enrolment.models import Subject
 from iwrs.audit import audited
@@ -76,3 +78,27 @@ class CodeBreakRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} {self.requested_at:%Y-%m-%d}"
+
+
+class CodeBreakRefusal(models.Model):
+    """A code break that was refused: written once, with the database's own time."""
+
+    subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="+")
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="code_break_refusals")
+    refused_to = models.CharField(max_length=200)
+    why = models.CharField(max_length=40, help_text="The code of the `Problem`.")
+    recorded_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index("study", "recorded_at", name="code_break_refusal_by_time")]
+        triggers = [
+            pgtrigger.Trigger(
+                name="own_time",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert,
+                func="NEW.recorded_at := clock_timestamp(); RETURN NEW;",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.why}"

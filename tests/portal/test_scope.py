@@ -60,6 +60,7 @@ def objects_of(centre):
         "activate-centre": centre.pk,
         "suspend-centre": centre.pk,
         "screen": centre.pk,
+        "drill": centre.pk,
         "people": centre.pk,
         "add-person": centre.pk,
         "person-link": role.pk,

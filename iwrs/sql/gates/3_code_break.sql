@@ -61,7 +61,8 @@ EXCEPTION
 END $$;
 
 -- The treatment of the subject of one committed request, once.
--- IW005 unknown, already shown, of this same transaction, or not committed
+-- IW005 unknown, already shown, of this same transaction, or not committed; IW006 asked for more
+-- than fifteen minutes ago: who finds an old request open on a screen cannot use it
 CREATE OR REPLACE FUNCTION gate.code_break_reveal(p_request bigint, p_at timestamptz) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp
@@ -80,17 +81,21 @@ AS $$
 DECLARE
     v_subject bigint;
     v_xact bigint;
+    v_asked timestamptz;
     v_arm text;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION USING ERRCODE = 'IW500';
     END IF;
-    SELECT r.subject_id, r.transaction INTO v_subject, v_xact
+    SELECT r.subject_id, r.transaction, r.requested_at INTO v_subject, v_xact, v_asked
       FROM public.randomization_codebreakrequest r
      WHERE r.id = p_request AND r.revealed_at IS NULL FOR UPDATE;
     IF NOT FOUND OR v_xact = pg_current_xact_id()::text::bigint
        OR pg_xact_status(v_xact::text::xid8) IS DISTINCT FROM 'committed' THEN
         RAISE EXCEPTION USING ERRCODE = 'IW005';
+    END IF;
+    IF v_asked < clock_timestamp() - interval '15 minutes' THEN
+        RAISE EXCEPTION USING ERRCODE = 'IW006';
     END IF;
     SELECT a.arm INTO STRICT v_arm FROM unblinded.allocation a WHERE a.subject_id = v_subject;
     UPDATE public.randomization_codebreakrequest r SET revealed_at = clock_timestamp()
@@ -100,6 +105,6 @@ BEGIN
 EXCEPTION
     WHEN OTHERS OR query_canceled THEN
         RAISE EXCEPTION USING MESSAGE = 'refused', ERRCODE = CASE
-            WHEN SQLSTATE IN ('IW005', '55P03', '57014', '40001', '40P01')
+            WHEN SQLSTATE IN ('IW005', 'IW006', '55P03', '57014', '40001', '40P01')
             THEN SQLSTATE ELSE 'IW500' END;
 END $$;
