@@ -44,3 +44,19 @@ class CodeBreakForm(PortalForm):
                 "This is not the number of this subject. Check that you have the right subject."
             )
         return typed
+
+
+class AssessmentForm(PortalForm):
+    necessary = choice_field(
+        "Was it necessary to break the code?", [("yes", "Yes"), ("no", "No")], in_a_row=True
+    )
+    impact = reason_field(
+        "What follows for the subject and for the study?",
+        help_text="For example: the subject stays in the study. No names.",
+        longest=2000,
+    )
+    action = reason_field(
+        "What is done?",
+        help_text="For example: the centre is trained again. No names.",
+        longest=2000,
+    )

@@ -10,7 +10,6 @@ from enrolment.models import Subject
 from iwrs import clock, gate, outbox
 from iwrs.actors import Actor
 from iwrs.acts import act
-from iwrs.models import Study
 from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Signature
 from randomization import letters

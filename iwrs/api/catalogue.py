@@ -190,6 +190,10 @@ CATALOGUE: dict[str, Meaning] = {
     "code_break_expired": Meaning(
         410, "The request of a code break is too old.", "Make a new request in the portal."
     ),
+    "code_not_shown": Meaning(409, "The treatment was not shown.", "There is nothing to assess."),
+    "code_break_assessed": Meaning(
+        409, "The code break is already assessed.", "Look at the page of code breaks."
+    ),
     "drill_missing": Meaning(
         409,
         "No code break drill was done at the centre.",
