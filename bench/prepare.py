@@ -29,6 +29,7 @@ from iwrs.actors import SYSTEM, Actor  # noqa: E402
 from iwrs.definition import parse_definition  # noqa: E402
 from iwrs.models import EdcClient, Study  # noqa: E402
 from iwrs.signatures import Signature  # noqa: E402
+from randomization.drills import practise  # noqa: E402
 from randomization.unblinded.services import approve_list, generate_list  # noqa: E402
 
 CODE = "benchmark"
@@ -59,6 +60,9 @@ def study(subjects: int) -> dict[str, Any]:
             country_name="France",
             time_zone="Europe/Paris",
         )
+        investigator = Actor(label=f"Investigator {number}", role="investigator")
+        signature = Signature(investigator.label, clock.now(), "I practise a code break")
+        practise(centre, by=investigator, signature=signature)
         enrolment.activate_centre(centre, by=SYSTEM, ethics_approved_on=date(2020, 1, 1))
     studies.set_status(made, Study.Status.OPEN, by=SYSTEM)
     secret = "only-for-the-benchmark-on-this-machine"

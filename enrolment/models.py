@@ -1,7 +1,9 @@
 """Room 1: who is in the trial. Centres, the people at them, subjects and their eligibility."""
 
+import pgtrigger
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from iwrs.accounts.models import Role, User
 from iwrs.audit import audited
@@ -38,10 +40,96 @@ class Centre(models.Model):
                 | Q(ethics_approved_on__isnull=False, activated_at__isnull=False),
             ),
         ]
+        triggers = [
+            # A code must be broken in a minute by somebody who has done it before.
+            pgtrigger.Trigger(
+                name="active_after_drill",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert | pgtrigger.UpdateOf("status"),
+                condition=pgtrigger.Q(new__status="active"),
+                func="""
+                    IF (TG_OP = 'INSERT' OR OLD.status <> 'active') AND NOT EXISTS (
+                        SELECT 1 FROM public.enrolment_codebreakdrill d
+                         WHERE d.centre_id = NEW.id AND d.finished_at IS NOT NULL) THEN
+                        RAISE EXCEPTION USING ERRCODE = '23514',
+                            MESSAGE = 'a centre is active only after its code break drill';
+                    END IF;
+                    RETURN NEW;
+                """,
+            )
+        ]
         ordering = ["number"]
 
     def __str__(self) -> str:
         return f"{self.number} {self.name}"
+
+
+@audited
+class CodeBreakDrill(models.Model):
+    """A code break practised at one centre, on a subject who does not exist.
+
+    Started, requested and finished by one investigator. The three times are the database's own;
+    who did it, and what is finished, never changes.
+    """
+
+    centre = models.ForeignKey(Centre, on_delete=models.PROTECT, related_name="drills")
+    done_by = models.CharField(max_length=200)
+    reason = models.CharField(max_length=40, blank=True)
+    explanation = models.TextField(blank=True)
+    created_at = models.DateTimeField(db_default=Now(), help_text="When it was started.")
+    requested_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="drill_is_finished_after_its_request",
+                condition=Q(finished_at__isnull=True) | Q(requested_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="drill_is_requested_with_reason",
+                condition=Q(requested_at__isnull=True) | ~Q(reason="") & ~Q(explanation=""),
+            ),
+        ]
+        triggers = [
+            pgtrigger.Trigger(
+                name="own_times",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert | pgtrigger.Update,
+                func="""
+                    IF TG_OP = 'INSERT' THEN
+                        NEW.created_at := clock_timestamp();
+                        NEW.requested_at := NULL;
+                        NEW.finished_at := NULL;
+                        RETURN NEW;
+                    END IF;
+                    IF OLD.finished_at IS NOT NULL OR NEW.centre_id <> OLD.centre_id
+                       OR NEW.done_by <> OLD.done_by THEN
+                        RAISE EXCEPTION USING ERRCODE = '42501',
+                            MESSAGE = 'a drill is never changed';
+                    END IF;
+                    NEW.created_at := OLD.created_at;
+                    NEW.finished_at := CASE WHEN NEW.finished_at IS NOT NULL
+                                            THEN clock_timestamp() END;
+                    NEW.requested_at := CASE WHEN OLD.requested_at IS NOT NULL
+                                             THEN OLD.requested_at
+                                             WHEN NEW.requested_at IS NOT NULL
+                                             THEN clock_timestamp() END;
+                    RETURN NEW;
+                """,
+            )
+        ]
+        indexes = [models.Index("centre", "finished_at", name="drill_of_centre")]
+
+    def __str__(self) -> str:
+        return f"Drill at {self.centre_id} by {self.done_by}"
+
+    @property
+    def seconds(self) -> int | None:
+        """Whole seconds from the start to the answer; None while it is not finished."""
+        if self.finished_at is None:
+            return None
+        return int((self.finished_at - self.created_at).total_seconds())
 
 
 @audited

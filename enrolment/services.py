@@ -34,7 +34,7 @@ def add_centre(study: Study, *, by: Actor, **fields: object) -> Centre:
 
 
 def activate_centre(centre: Centre, *, by: Actor, ethics_approved_on: date | None = None) -> Centre:
-    """Let a centre enrol. Needs the ethics approval in force (ICH E6(R3) 4.3.5)."""
+    """Let a centre enrol. Needs the ethics approval in force (ICH E6(R3) 4.3.5) and a drill."""
     with act("activate centre", by=by):
         centre = lock(Centre.objects, centre.pk)
         _require_status(centre, {Centre.Status.PLANNED, Centre.Status.SUSPENDED})
@@ -46,6 +46,7 @@ def activate_centre(centre: Centre, *, by: Actor, ethics_approved_on: date | Non
             )
         if centre.ethics_approved_on > clock.today(centre.time_zone):
             raise Invalid({"ethics_approved_on": "This day is in the future."})
+        _require_drill(centre)
         centre.status = Centre.Status.ACTIVE
         centre.activated_at = centre.activated_at or clock.now()
         centre.save()
@@ -198,6 +199,16 @@ def require_active(centre: Centre) -> None:
             code="centre_not_active",
             title=f"Centre {centre.number} is not active.",
             action="Subjects can be enrolled when the study manager has activated the centre.",
+        )
+
+
+def _require_drill(centre: Centre) -> None:
+    if not centre.drills.filter(finished_at__isnull=False).exists():
+        raise Problem(
+            code="drill_missing",
+            title=f"No code break drill was done at centre {centre.number}.",
+            action="An investigator of the centre signs in, opens the page of the centre and "
+            "practises a code break. Then activate the centre.",
         )
 
 

@@ -75,6 +75,9 @@ class CentrePage(Page):
             "may_screen": active and allowed(self.person, Act.SCREEN, centre),
             "may_activate": manages and not active and centre.status != Centre.Status.CLOSED,
             "may_suspend": manages and active,
+            "may_practise": allowed(self.person, Act.PRACTISE_CODE_BREAK, centre)
+            and centre.status != Centre.Status.CLOSED,
+            "drill": centre.drills.filter(finished_at__isnull=False).order_by("finished_at").last(),
             "may_see_people": allowed(self.person, Act.MANAGE_PEOPLE, centre),
         }
         return render(request, "enrolment/centre.html", context)

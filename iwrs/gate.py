@@ -43,6 +43,12 @@ REFUSALS: dict[str, tuple[str, str, str, int]] = {
         "A code break is shown once. Make a new request if you need it again.",
         409,
     ),
+    "IW006": (
+        "code_break_expired",
+        "This request is too old: the treatment is shown within 15 minutes of a request.",
+        "Make a new request if you still need the treatment.",
+        410,
+    ),
     "IW009": (
         "gate_alarm",
         "Allocation is paused because too many attempts were not completed.",

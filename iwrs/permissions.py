@@ -24,6 +24,8 @@ class Act(StrEnum):
     RECORD_COURSE = "record visits and events"
     RECORD_CENTRAL_READ = "record central reads"
     BREAK_CODE = "break a code"
+    PRACTISE_CODE_BREAK = "practise a code break"
+    ASSESS_CODE_BREAK = "assess a code break"
     SEE_CODE_BREAKS = "see that a code was broken"
     MANAGE_CENTRES = "add, activate and suspend centres"
     MANAGE_PEOPLE = "give people a role at a centre"
@@ -56,7 +58,9 @@ _COURSE = {Act.SCREEN, Act.REQUEST_DEVIATION, Act.RANDOMIZE, Act.DISPENSE, Act.R
 
 MAY: dict[str, frozenset[Act]] = {
     Role.SITE_COORDINATOR: frozenset(_SITE | _COURSE),
-    Role.INVESTIGATOR: frozenset(_SITE | _COURSE | {Act.BREAK_CODE, Act.SEE_CODE_BREAKS}),
+    Role.INVESTIGATOR: frozenset(
+        _SITE | _COURSE | {Act.BREAK_CODE, Act.PRACTISE_CODE_BREAK, Act.SEE_CODE_BREAKS}
+    ),
     Role.PHARMACIST: frozenset(_SITE | {Act.DISPENSE}),
     Role.MONITOR: frozenset(_SITE),
     Role.STUDY_MANAGER: frozenset(
@@ -66,6 +70,7 @@ MAY: dict[str, frozenset[Act]] = {
             Act.SEE_SUBJECTS,
             Act.APPROVE_DEVIATION,
             Act.RECORD_CENTRAL_READ,
+            Act.ASSESS_CODE_BREAK,
             Act.SEE_CODE_BREAKS,
         }
     ),
@@ -81,7 +86,14 @@ MAY: dict[str, frozenset[Act]] = {
         }
     ),
     Role.SAFETY_PHYSICIAN: frozenset(
-        _STUDY | {Act.SEE_SUBJECTS, Act.APPROVE_DEVIATION, Act.BREAK_CODE, Act.SEE_CODE_BREAKS}
+        _STUDY
+        | {
+            Act.SEE_SUBJECTS,
+            Act.APPROVE_DEVIATION,
+            Act.BREAK_CODE,
+            Act.ASSESS_CODE_BREAK,
+            Act.SEE_CODE_BREAKS,
+        }
     ),
     # What a depot does comes with depots; until then its manager sees where kits go.
     Role.DEPOT_MANAGER: frozenset({Act.SEE_CENTRES}),

@@ -1,12 +1,18 @@
 """The form of room 2's one door: the code break."""
 
-from typing import Any
+from typing import Any, Protocol
 
 from django import forms
 
-from enrolment.models import Subject
 from iwrs.forms import PortalForm, choice_field, password_field, reason_field
 from randomization.services import REASONS
+
+
+class Numbered(Protocol):
+    """Who has a subject's number: a subject, or the one of a drill who does not exist."""
+
+    @property
+    def number(self) -> str: ...
 
 
 class CodeBreakForm(PortalForm):
@@ -27,7 +33,7 @@ class CodeBreakForm(PortalForm):
     )
     password = password_field("Your password", help_text="Typing it is your signature.")
 
-    def __init__(self, subject: Subject, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, subject: Numbered, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.subject = subject
 
@@ -38,3 +44,19 @@ class CodeBreakForm(PortalForm):
                 "This is not the number of this subject. Check that you have the right subject."
             )
         return typed
+
+
+class AssessmentForm(PortalForm):
+    necessary = choice_field(
+        "Was it necessary to break the code?", [("yes", "Yes"), ("no", "No")], in_a_row=True
+    )
+    impact = reason_field(
+        "What follows for the subject and for the study?",
+        help_text="For example: the subject stays in the study. No names.",
+        longest=2000,
+    )
+    action = reason_field(
+        "What is done?",
+        help_text="For example: the centre is trained again. No names.",
+        longest=2000,
+    )

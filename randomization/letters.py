@@ -38,6 +38,5 @@ def budget_used_up(message: OutboxMessage) -> Letter:
         "randomization/mail/gate_refusal.txt",
         {"title": title, "study": study, "portal": settings.PORTAL_URL},
     )
-    return Letter(
-        to=addresses(study, Role.STUDY_MANAGER), subject=f"[{study.code}] {title}", body=body
-    )
+    to = {*addresses(study, Role.STUDY_MANAGER), *addresses(study, Role.SAFETY_PHYSICIAN)}
+    return Letter(to=tuple(sorted(to)), subject=f"[{study.code}] {title}", body=body)

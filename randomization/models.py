@@ -4,9 +4,12 @@ Nothing here says an arm. What does is in `randomization/unblinded/models.py`, i
 the blinded role cannot read.
 """
 
+import pgtrigger
 from django.db import models
+from django.db.models.functions import Now
 
 from enrolment.models import Subject
+from iwrs import gate
 from iwrs.audit import audited
 from iwrs.models import Study
 from randomization.unblinded import models as unblinded_models  # noqa: F401  registers the tables
@@ -76,3 +79,61 @@ class CodeBreakRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} {self.requested_at:%Y-%m-%d}"
+
+
+class CodeBreakRefusal(models.Model):
+    """A code break that was refused: written once, with the database's own time."""
+
+    subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="+")
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="code_break_refusals")
+    refused_to = models.CharField(max_length=200)
+    why = models.CharField(max_length=40, help_text="The code of the `Problem`.")
+    recorded_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index("study", "recorded_at", name="code_break_refusal_by_time")]
+        triggers = [
+            pgtrigger.Trigger(
+                name="own_time",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert,
+                func="NEW.recorded_at := clock_timestamp(); RETURN NEW;",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.why}"
+
+    @property
+    def said(self) -> str:
+        """The refusal as people read it."""
+        titles = {code: title for code, title, _, _ in gate.REFUSALS.values()}
+        return titles.get(self.why, "The subject is not randomized.")
+
+
+@audited
+class CodeBreakAssessment(models.Model):
+    """Was it necessary to break this code, what follows from it, and what is done about it.
+
+    One for each treatment that was shown, by another person than the one who saw it (ICH E6(R3)
+    4.1.4).
+    """
+
+    request = models.OneToOneField(
+        CodeBreakRequest, on_delete=models.PROTECT, related_name="assessment"
+    )
+    necessary = models.BooleanField()
+    impact = models.TextField()
+    action = models.TextField()
+    assessed_by = models.CharField(max_length=200)
+    assessed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="assessment_is_whole", condition=~models.Q(impact="") & ~models.Q(action="")
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"Assessment of {self.request_id}"

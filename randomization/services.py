@@ -10,11 +10,10 @@ from enrolment.models import Subject
 from iwrs import clock, gate, outbox
 from iwrs.actors import Actor
 from iwrs.acts import act
-from iwrs.models import Study
 from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Signature
 from randomization import letters
-from randomization.models import CodeBreakRequest, ListCommitment, Randomization
+from randomization.models import CodeBreakRefusal, CodeBreakRequest, ListCommitment, Randomization
 
 REASONS = {
     "emergency": "Medical emergency: the treatment decides the care",
@@ -79,20 +78,14 @@ def request_code_break(
 
     The database refuses when the study's hourly budget is used up (`code_break_budget`).
     """
-    problems = {}
-    if reason not in REASONS:
-        problems["reason"] = f"Choose one of: {', '.join(REASONS)}."
-    if not explanation.strip():
-        problems["explanation"] = "Say why the treatment must be known."
-    if problems:
-        raise Invalid(problems)
-    if subject.randomized_at is None:
-        raise Problem(
-            code="not_randomized",
-            title=f"Subject {subject.number} is not randomized.",
-            action="There is no treatment to show.",
-        )
+    require_reason(reason, explanation)
     try:
+        if subject.randomized_at is None:
+            raise Problem(
+                code="not_randomized",
+                title=f"Subject {subject.number} is not randomized.",
+                action="There is no treatment to show.",
+            )
         with act("request code break", by=by, why=f"{reason}: {signature.meaning}"):
             pk = gate.call("code_break_request", subject.pk, by.label, reason, explanation.strip())
             request = CodeBreakRequest.objects.get(pk=pk)
@@ -101,26 +94,45 @@ def request_code_break(
             )
             return request
     except Problem as problem:
-        if problem.code == "code_break_budget":
-            _alarm_budget(subject.study, by=by)
+        _record_refusal(subject, problem, by=by)
         raise
 
 
-def _alarm_budget(study: Study, *, by: Actor) -> None:
-    """Tell the study managers, once an hour, that more codes were asked for than are allowed. An
-    act of its own: the refused act left nothing behind.
+def require_reason(reason: str, explanation: str) -> None:
+    """Raise `Invalid` unless a code break, or a drill of one, has a known reason and a text."""
+    problems = {}
+    if reason not in REASONS:
+        problems["reason"] = f"Choose one of: {', '.join(REASONS)}."
+    if not explanation.strip():
+        problems["explanation"] = "Say why the treatment must be known."
+    if problems:
+        raise Invalid(problems)
+
+
+def _record_refusal(subject: Subject, problem: Problem, *, by: Actor) -> None:
+    """Record that a code was not shown; beyond the budget also tell the study's staff, once an
+    hour. An act of its own: the refused act left nothing behind.
     """
+    study = subject.study
     # Real time, as the budget counts: the business time of a replay may stand still.
     hour = timezone.now().strftime("%Y-%m-%dT%H")
-    with act("raise alarm", by=by):
-        outbox.queue(study, letters.BUDGET, key=f"code-break-budget-{study.pk}-{hour}", refs={})
+    with act("refuse code break", by=by):
+        CodeBreakRefusal.objects.create(
+            subject=subject, study=study, refused_to=by.label, why=problem.code
+        )
+        if problem.code == "code_break_budget":
+            outbox.queue(study, letters.BUDGET, key=f"code-break-budget-{study.pk}-{hour}", refs={})
 
 
 def reveal_code(request: CodeBreakRequest, *, by: Actor) -> str:
     """The arm of the subject of a committed request: shown once, kept nowhere.
 
-    The second of two transactions. The caller shows the returned code on one page and must not
-    log, store or mail it.
+    The second of two transactions, within fifteen minutes of the first. The caller shows the
+    returned code on one page and must not log, store or mail it.
     """
-    with act("reveal code", by=by, why=request.reason):
-        return str(gate.call("code_break_reveal", request.pk, clock.now()))
+    try:
+        with act("reveal code", by=by, why=request.reason):
+            return str(gate.call("code_break_reveal", request.pk, clock.now()))
+    except Problem as problem:
+        _record_refusal(request.subject, problem, by=by)
+        raise

@@ -2,9 +2,22 @@
 
 from django.urls import path
 
-from randomization import views
+from randomization import views, views_drill, views_reconciliation
 
 urlpatterns = [
     path("subjects/<int:pk>/code-break/", views.AskCodeBreak.as_view(), name="ask-code-break"),
     path("code-breaks/<int:pk>/", views.ShowCode.as_view(), name="code-break"),
+    path(
+        "studies/<slug:code>/code-breaks/",
+        views_reconciliation.CodeBreaks.as_view(),
+        name="code-breaks",
+    ),
+    path(
+        "studies/<slug:code>/code-breaks/<int:pk>/assess/",
+        views_reconciliation.Assess.as_view(),
+        name="assess-code-break",
+    ),
+    path("centres/<int:pk>/drill/", views_drill.StartDrill.as_view(), name="drill"),
+    path("drills/<int:pk>/request/", views_drill.RequestDrill.as_view(), name="request-drill"),
+    path("drills/<int:pk>/", views_drill.ShowDrill.as_view(), name="show-drill"),
 ]

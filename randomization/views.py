@@ -76,12 +76,22 @@ class ShowCode(Page):
         return self._page("randomization/treatment.html", treatment=labels.get(arm, arm))
 
     def _page(self, template: str, **more: str) -> HttpResponse:
+        subject = self.asked.subject
         context = {
             "asked": self.asked,
-            "subject": self.asked.subject,
+            "asked_by": self.asked.requested_by,
+            "subject": subject,
+            "centre": subject.centre,
+            "number": subject.number,
             "reason": REASONS.get(self.asked.reason, self.asked.reason),
+            "back": reverse("subject", args=[subject.pk]),
         }
-        response = render(self.request, template, context | more)
-        response.headers["Cache-Control"] = "no-store, private"
-        response.headers["Pragma"] = "no-cache"
-        return response
+        return shown_once(self.request, template, context | more)
+
+
+def shown_once(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    """A page that no browser and no cache keeps."""
+    response = render(request, template, context)
+    response.headers["Cache-Control"] = "no-store, private"
+    response.headers["Pragma"] = "no-cache"
+    return response

@@ -11,18 +11,20 @@ from django.db import connection, transaction
 from dispensing.models import Cohort, Kit, Lot
 from dispensing.unblinded.models import CentreCalls, CoverKit, KitContent
 from enrolment import services as enrolment
-from enrolment.models import Centre, CentreRole, Subject
+from enrolment.models import Centre, CentreRole, CodeBreakDrill, Subject
 from iwrs import clock, studies
 from iwrs.accounts.models import Role, StudyRole, User
 from iwrs.actors import Actor
 from iwrs.definition import LoadedDefinition, StudyDefinition, parse_definition
 from iwrs.models import Study
 from iwrs.signatures import Signature
+from randomization import drills
 from randomization.unblinded import services as lists
 from tests.roles import as_unblinded
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTER = Actor(label="Tester <tester@example.org>", kind="person", key="0")
+INVESTIGATOR = Actor(label="Investigator <i@example.org>", kind="person", role="investigator")
 STATISTICIANS = [Actor(label=f"Statistician {n} <s{n}@example.org>") for n in range(3)]
 _number = itertools.count(1)
 
@@ -77,11 +79,18 @@ def a_centre(study: Study, *, cover: int = 1, active: bool = True, **fields: obj
         **fields,
     )
     if active:
+        a_drill(centre)
         approved = clock.today() - timedelta(days=30)
         centre = enrolment.activate_centre(centre, by=TESTER, ethics_approved_on=approved)
     for _ in range(cover):
         a_cohort(centre)
     return centre
+
+
+def a_drill(centre: Centre, *, by: Actor = INVESTIGATOR) -> CodeBreakDrill:
+    """A finished code break drill, without which no centre is activated."""
+    signature = Signature(by.label, clock.now(), "I practise")
+    return drills.practise(centre, by=by, signature=signature)
 
 
 def a_cohort(centre: Centre, *, size: int = 6, expires_on: date | None = None) -> Cohort:

@@ -62,6 +62,8 @@ def _nav(request: HttpRequest, user: Person) -> list[Place]:
         places.append(("Centres", reverse("centres")))
     seen = sorted({e.study_code for e in held if not e.centre_id and may(e.role, Act.SEE_ACCRUAL)})
     places += [("Accrual", reverse("accrual", args=[code])) for code in seen[:1]]
+    breaks = {e.study_code for e in held if not e.centre_id and may(e.role, Act.SEE_CODE_BREAKS)}
+    places += [("Code breaks", reverse("code-breaks", args=[code])) for code in sorted(breaks)[:1]]
     counted = {e.study_code for e in held if not e.centre_id and may(e.role, Act.SEE_EVENT_COUNT)}
     places += [("Analysis", reverse("analysis", args=[code])) for code in sorted(counted)[:1]]
     here = request.path

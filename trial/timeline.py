@@ -8,6 +8,7 @@ from dispensing.models import Dispensation
 from enrolment.models import Subject
 from iwrs import clock
 from iwrs.definition import StudyDefinition
+from randomization.services import REASONS
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,11 @@ def timeline(
     lines += _assessed(subject)
     if code_breaks:
         lines += [
-            Happening(_day(subject, each.requested_at), 9, f"Code break by {each.requested_by}")
+            Happening(
+                _day(subject, each.requested_at),
+                9,
+                f"Code break by {each.requested_by}. {REASONS.get(each.reason, each.reason)}",
+            )
             for each in subject.code_breaks.filter(revealed_at__isnull=False)
         ]
     return sorted(lines, key=lambda each: (each.on, each.order))

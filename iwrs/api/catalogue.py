@@ -187,6 +187,26 @@ CATALOGUE: dict[str, Meaning] = {
     "code_break_refused": Meaning(
         409, "The code break cannot be shown.", "Make a new request in the portal."
     ),
+    "code_break_expired": Meaning(
+        410, "The request of a code break is too old.", "Make a new request in the portal."
+    ),
+    "code_not_shown": Meaning(409, "The treatment was not shown.", "There is nothing to assess."),
+    "code_break_assessed": Meaning(
+        409, "The code break is already assessed.", "Look at the page of code breaks."
+    ),
+    "drill_missing": Meaning(
+        409,
+        "No code break drill was done at the centre.",
+        "An investigator of the centre practises a code break in the portal.",
+    ),
+    "drill_of_another": Meaning(
+        409, "Somebody else does this drill.", "Start a drill of your own."
+    ),
+    "not_an_investigator": Meaning(
+        403,
+        "A drill is done by an investigator of the centre.",
+        "Ask an investigator of the centre to do it.",
+    ),
     # people are no part of the API either
     "duties_kept_apart": Meaning(
         409, "One person cannot hold these two roles in one study.", "Choose another person."

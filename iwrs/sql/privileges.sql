@@ -62,6 +62,9 @@ GRANT INSERT, UPDATE ON public.randomization_listcommitment TO iwrs_unblinded;
 -- A code break is requested and shown through the gate only, which counts it.
 REVOKE INSERT, UPDATE ON public.randomization_codebreakrequest FROM iwrs_blinded;
 
+-- A refused code break, and the assessment of one that was not, are written once.
+REVOKE UPDATE ON public.randomization_codebreakrefusal, public.randomization_codebreakassessment FROM iwrs_blinded;
+
 -- Kits, lots and cohorts arrive from the unblinded side and change through the gate: a blinded
 -- caller who could edit a kit's row could make an assignment fail for one arm only.
 REVOKE INSERT, UPDATE ON public.dispensing_kit, public.dispensing_lot, public.dispensing_cohort

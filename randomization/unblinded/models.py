@@ -122,6 +122,7 @@ class CodeBreakBudget(models.Model):
     requests = models.PositiveIntegerField(
         default=0, help_text="Raised by each request, so that two at once cannot share a snapshot."
     )
+    reveals = models.PositiveIntegerField(default=0, help_text="Raised by each answer.")
 
     class Meta:
         db_table = 'unblinded"."code_break_budget'

@@ -68,6 +68,35 @@ def test_looking_and_rolling_back_leaves_the_request(eve, target, logins):
     assert hostile.reveal(eve, made) == make.arm_of(target.treated)
 
 
+@pytest.mark.requirement("REQ-048")
+@pytest.mark.parametrize(("age", "code"), [("14 min 50 s", None), ("15 min 1 s", "IW006")])
+def test_an_old_request_is_not_answered(eve, target, logins, age, code):
+    made = hostile.request(eve, target.treated)
+    logins.owner().execute(
+        "UPDATE randomization_codebreakrequest SET requested_at = requested_at - %s::interval",
+        [age],
+    )
+    assert refusal(hostile.reveal, eve, made) == code
+
+
+@pytest.mark.requirement("REQ-047")
+def test_a_record_of_a_refusal_stays_and_has_the_databases_time(eve, target):
+    [recent] = eve.execute(
+        "INSERT INTO randomization_codebreakrefusal (subject_id, study_id, refused_to, why,"
+        " recorded_at) VALUES (%s, %s, 'Eve', 'code_break_budget', '2001-01-01')"
+        " RETURNING recorded_at > now() - interval '1 minute'",
+        [target.treated.pk, target.study.pk],
+    ).fetchone()
+    assert recent
+    for statement in (
+        "UPDATE randomization_codebreakrefusal SET why = ''",
+        "DELETE FROM randomization_codebreakrefusal",
+        "TRUNCATE randomization_codebreakrefusal",
+    ):
+        with pytest.raises(errors.InsufficientPrivilege):
+            eve.execute(statement)
+
+
 @pytest.mark.requirement("REQ-046")
 def test_the_budget_of_an_hour_is_kept(eve, target):
     answers = [refusal(hostile.request, eve, target.treated) for _ in range(BUDGET + 2)]

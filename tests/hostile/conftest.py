@@ -7,6 +7,8 @@ from django.test import Client
 
 from iwrs.accounts.models import Role, User
 from iwrs.accounts.services import password_link
+from iwrs.actors import Actor
+from randomization.drills import start_drill
 from tests.hostile.walk import Form, address_of, all_forms, pages, signed_in
 from tests.portal.conftest import a_site
 from tests.portal.test_scope import MORE, objects_of
@@ -16,9 +18,15 @@ from tests.portal.test_scope import MORE, objects_of
 def site(db: None) -> SimpleNamespace:
     """A study with two centres, a person of each role, and one object of each kind."""
     made = a_site()
-    made.objects = objects_of(made.here)
+    made.objects = objects_of(made.here) | _drill_of(made)
     made.people = [getattr(made, role) for role in Role.values if hasattr(made, role)]
     return made
+
+
+def _drill_of(made: SimpleNamespace) -> dict[str, int]:
+    """A drill that the investigator has begun."""
+    drill = start_drill(made.here, by=Actor.person(made.investigator, Role.INVESTIGATOR))
+    return {"request-drill": drill.pk, "show-drill": drill.pk}
 
 
 @pytest.fixture

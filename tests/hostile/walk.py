@@ -20,11 +20,14 @@ from iwrs import clock
 PASSWORD = "correct horse battery staple"  # of `factories.a_user`
 
 # What may change although an act was refused: a wrong password is counted and recorded, a session
-# is used.
-_UNWATCHED_TABLES = tuple(
-    f"{schema}.{table}"
-    for schema in ("public", "unblinded")
-    for table in ("django_session", "accounts_signinevent")
+# is used, and a code break that was refused is recorded.
+_UNWATCHED_TABLES = (
+    *(
+        f"{schema}.{table}"
+        for schema in ("public", "unblinded")
+        for table in ("django_session", "accounts_signinevent")
+    ),
+    "public.randomization_codebreakrefusal",
 )
 _UNWATCHED_COLUMNS = ["failed_attempts", "locked_until", "last_login"]
 

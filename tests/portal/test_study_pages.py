@@ -12,7 +12,14 @@ from dsmb.models import DataCut, Extract
 from iwrs import clock
 from iwrs.accounts.models import StudyRole
 from iwrs.models import Study
-from tests.factories import a_centre, a_cohort, a_randomized_subject, a_study, a_subject
+from tests.factories import (
+    a_centre,
+    a_cohort,
+    a_drill,
+    a_randomized_subject,
+    a_study,
+    a_subject,
+)
 from tests.roles import as_unblinded
 from trial.accrual import Month, chart, months_of
 from trial.middleware import moment_of
@@ -205,6 +212,7 @@ def test_who_also_works_in_a_real_study_keeps_the_real_clock(site, signed_in):
         user=site.study_manager, study_code=real.code, role="study_manager", since=date(2000, 1, 1)
     )
     centre = a_centre(real, active=False, cover=0)
+    a_drill(centre)
     manager = signed_in(site.study_manager)
     page = manager.get(reverse("home")).content.decode()
     assert "11 February 2011" not in page

@@ -39,6 +39,7 @@ WITHOUT_HISTORY = {
     "SignInEvent": "written once; each row is its own record, with the database's time",
     # written once by a gate or an import, changed by nobody: each row is its own record
     "CodeBreakRequest": "written by gate.code_break_request, with who, why and when",
+    "CodeBreakRefusal": "written once, with the database's time, changed by nobody",
     "KitAssignment": "written by gate.assign_kit",
     "KitImport": "who imported which file, and when",
     "ListEntry": "frozen with its list, whose fingerprint is published",

@@ -11,10 +11,12 @@ from dispensing.models import Dispensation
 from enrolment import services as enrolment
 from enrolment.models import Centre, Subject
 from iwrs import clock
+from iwrs.accounts.models import Role
 from iwrs.actors import Actor
 from iwrs.models import Study
 from iwrs.problems import Problem
 from iwrs.signatures import Signature
+from randomization.drills import practise
 from trial.nature import Nature, PatientCourse, ScreenFailure
 from trial.replay.tape import Act, Step, tape
 from trial.services import randomize
@@ -80,6 +82,11 @@ class Player:
     def _activate(self, step: Step) -> None:
         spec = self.nature.centres[step.who]
         centre = self.centres[spec.number]
+        investigator = Actor(
+            f"Investigator of centre {centre.number} (simulated)", "person", role=Role.INVESTIGATOR
+        )
+        signature = Signature(investigator.label, clock.now(), "I practise a code break")
+        practise(centre, by=investigator, signature=signature)
         self.centres[spec.number] = enrolment.activate_centre(
             centre, by=MANAGER, ethics_approved_on=spec.ethics_approved_on
         )

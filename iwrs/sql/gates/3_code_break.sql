@@ -61,7 +61,8 @@ EXCEPTION
 END $$;
 
 -- The treatment of the subject of one committed request, once.
--- IW005 unknown, already shown, of this same transaction, or not committed
+-- IW005 unknown, already shown, of this same transaction, or not committed; IW006 asked for more
+-- than fifteen minutes ago: who finds an old request open on a screen cannot use it
 CREATE OR REPLACE FUNCTION gate.code_break_reveal(p_request bigint, p_at timestamptz) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp
@@ -79,27 +80,63 @@ SET enable_indexscan = on
 AS $$
 DECLARE
     v_subject bigint;
+    v_study bigint;
     v_xact bigint;
+    v_asked timestamptz;
     v_arm text;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION USING ERRCODE = 'IW500';
     END IF;
-    SELECT r.subject_id, r.transaction INTO v_subject, v_xact
+    SELECT r.subject_id, r.study_id, r.transaction, r.requested_at
+      INTO v_subject, v_study, v_xact, v_asked
       FROM public.randomization_codebreakrequest r
      WHERE r.id = p_request AND r.revealed_at IS NULL FOR UPDATE;
     IF NOT FOUND OR v_xact = pg_current_xact_id()::text::bigint
        OR pg_xact_status(v_xact::text::xid8) IS DISTINCT FROM 'committed' THEN
         RAISE EXCEPTION USING ERRCODE = 'IW005';
     END IF;
+    IF v_asked < clock_timestamp() - interval '15 minutes' THEN
+        RAISE EXCEPTION USING ERRCODE = 'IW006';
+    END IF;
     SELECT a.arm INTO STRICT v_arm FROM unblinded.allocation a WHERE a.subject_id = v_subject;
     UPDATE public.randomization_codebreakrequest r SET revealed_at = clock_timestamp()
      WHERE r.id = p_request;
+    UPDATE unblinded.code_break_budget b SET reveals = b.reveals + 1 WHERE b.study_id = v_study;
     UPDATE public.enrolment_subject s SET unblinded_at = p_at WHERE s.id = v_subject;
     RETURN v_arm;
 EXCEPTION
     WHEN OTHERS OR query_canceled THEN
         RAISE EXCEPTION USING MESSAGE = 'refused', ERRCODE = CASE
-            WHEN SQLSTATE IN ('IW005', '55P03', '57014', '40001', '40P01')
+            WHEN SQLSTATE IN ('IW005', 'IW006', '55P03', '57014', '40001', '40P01')
             THEN SQLSTATE ELSE 'IW500' END;
+END $$;
+
+-- How many requests and answers of a study were counted, beside the rows that record them: a row
+-- that somebody removed shows as a difference. Both numbers are blinded facts.
+CREATE OR REPLACE FUNCTION gate.code_break_counts(p_study bigint) RETURNS bigint[]
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp
+SET client_min_messages = error
+SET debug_print_parse = off
+SET debug_print_rewritten = off
+SET debug_print_plan = off
+SET plpgsql.print_strict_params = off
+SET plan_cache_mode = force_generic_plan
+SET jit = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_indexonlyscan = off
+SET enable_indexscan = on
+AS $$
+DECLARE
+    v_counts bigint[];
+BEGIN
+    SELECT ARRAY[b.requests, b.reveals] INTO v_counts FROM unblinded.code_break_budget b
+     WHERE b.study_id = p_study;
+    RETURN coalesce(v_counts, ARRAY[0, 0]);
+EXCEPTION
+    WHEN OTHERS OR query_canceled THEN
+        RAISE EXCEPTION USING MESSAGE = 'refused', ERRCODE = CASE
+            WHEN SQLSTATE = '57014' THEN SQLSTATE ELSE 'IW500' END;
 END $$;

@@ -1,0 +1,19 @@
+"""Install the code break gate again: it counts answers too, and tells both counts.
+
+Reversing keeps it: the older text is not needed by any older table.
+"""
+
+from pathlib import Path
+
+from django.db import migrations
+
+GATES = Path(__file__).resolve().parent.parent.parent / "iwrs" / "sql" / "gates"
+SQL = (GATES / "3_code_break.sql").read_text(encoding="utf-8")
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("trial", "0002_code_break_expires"),
+        ("randomization", "0003_code_break_assessment"),
+    ]
+    operations = [migrations.RunSQL(SQL, migrations.RunSQL.noop)]
