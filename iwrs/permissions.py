@@ -34,6 +34,7 @@ class Act(StrEnum):
     REQUEST_EXTRACT = "request a sealed extract"
     SEE_AUDIT = "read the audit trail"
     REVIEW_AUDIT = "mark a period of the audit trail as reviewed"
+    SEE_UNBLINDED_AUDIT = "read the audit trail of the unblinded side"
     MANAGE_LIST = "generate, approve and release the list"
     MANAGE_STOCK = "import kits and send stock"
 
@@ -67,6 +68,7 @@ MAY: dict[str, frozenset[Act]] = {
             Act.APPROVE_DEVIATION,
             Act.RECORD_CENTRAL_READ,
             Act.SEE_CODE_BREAKS,
+            Act.SEE_AUDIT,
         }
     ),
     Role.ADMINISTRATOR: frozenset(
@@ -86,8 +88,8 @@ MAY: dict[str, frozenset[Act]] = {
     # What a depot does comes with depots; until then its manager sees where kits go.
     Role.DEPOT_MANAGER: frozenset({Act.SEE_CENTRES}),
     Role.AUDITOR: READING | {Act.REVIEW_AUDIT},
-    Role.UNBLINDED_STATISTICIAN: frozenset({Act.MANAGE_LIST}),
-    Role.SUPPLY_MANAGER: frozenset({Act.MANAGE_STOCK}),
+    Role.UNBLINDED_STATISTICIAN: frozenset({Act.MANAGE_LIST, Act.SEE_UNBLINDED_AUDIT}),
+    Role.SUPPLY_MANAGER: frozenset({Act.MANAGE_STOCK, Act.SEE_UNBLINDED_AUDIT}),
 }
 
 # Acts of two different people in one study, whatever roles each of them holds: who prepares the
