@@ -32,6 +32,7 @@ prove: $(READY) programs  ## slow proofs: large replays, long fault runs, adviso
 
 bench: $(READY)  ## ratios within one run
 	$(BIN)/python -m bench.randomize $(ARGS)
+	$(BIN)/python -m bench.audit
 
 # Debian's packages for the tests: a browser for the pages, curl and jq for what docs/api.md shows,
 # unzip for an opened extract. What a machine has already stays as it is.

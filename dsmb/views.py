@@ -95,6 +95,8 @@ class RequestExtract(StudyAct):
 class DownloadExtract(Page):
     """Hand over the sealed file. It is marked released; doing it again gives the same file."""
 
+    sensitive = "a sealed extract"
+    copied = True
     extract: Extract
 
     def find(self, **kwargs: Any) -> None:
@@ -102,7 +104,8 @@ class DownloadExtract(Page):
         self.extract = get_object_or_404(
             within.select_related("study").defer("sealed"), pk=kwargs["pk"]
         )
-        self.by = require(self.person, Act.REQUEST_EXTRACT, self.extract.study)
+        self.study = self.extract.study
+        self.by = require(self.person, Act.REQUEST_EXTRACT, self.study)
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
         extract = services.release_extract(self.extract, by=self.by)

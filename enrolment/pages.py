@@ -14,6 +14,7 @@ from enrolment.models import Centre, Subject
 from iwrs.accounts.models import User
 from iwrs.accounts.services import sign_counted
 from iwrs.actors import Actor
+from iwrs.audit_trail.access import record_look
 from iwrs.forms import PortalForm
 from iwrs.models import Study
 from iwrs.permissions import Act
@@ -26,13 +27,33 @@ class Page(LoginRequiredMixin, View):
 
     by: Actor
     person: User
+    # What is recorded when somebody was shown the page; empty for pages of everyday work.
+    sensitive: ClassVar[str] = ""
+    copied: ClassVar[bool] = False  # the answer is a copy that leaves the system
+    about = ""  # of whom, or narrowed to what
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not isinstance(request.user, User):
             return self.handle_no_permission()
         self.person = request.user
         self.find(**kwargs)
-        return super().dispatch(request, *args, **kwargs)
+        response = super().dispatch(request, *args, **kwargs)
+        if self.sensitive and response.status_code == 200:
+            self._record_look()
+        return response
+
+    def _record_look(self) -> None:
+        """Before the page leaves: nobody looks without a record."""
+        subject = getattr(self, "subject", None)
+        study = subject.study if subject is not None else self.study  # type: ignore[attr-defined]
+        of = f"subject {subject.number}" if subject is not None else ""
+        record_look(
+            self.by,
+            page=self.sensitive,
+            study_code=study.code,
+            about=", ".join(part for part in (of, self.about) if part),
+            copied=self.copied,
+        )
 
     def find(self, **kwargs: Any) -> None:
         """Set what the page is about, and `by`."""

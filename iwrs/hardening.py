@@ -45,11 +45,11 @@ def harden(using: str = "default", **_: Any) -> None:
             return
         cursor.execute(_TRIGGERS_AS_OWNER)
         cursor.execute(_NO_SWITCH)
-        for name in ("frozen.sql", "privileges.sql"):
+        for name in ("frozen.sql", "privileges.sql", "trail_indexes.sql"):
             cursor.execute((SQL / name).read_text(encoding="utf-8"))
         for schema in SIDE_OF:
             # Those of the unblinded side are made by the second alias, which migrates last.
-            cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [f"{schema}.audit_mark"])
+            cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [f"{schema}.audit_review"])
             if cursor.fetchone()[0]:
                 cursor.execute(seal_sql(schema))
 

@@ -36,6 +36,7 @@ class Act(StrEnum):
     REQUEST_EXTRACT = "request a sealed extract"
     SEE_AUDIT = "read the audit trail"
     REVIEW_AUDIT = "mark a period of the audit trail as reviewed"
+    SEE_UNBLINDED_AUDIT = "read the audit trail of the unblinded side"
     MANAGE_LIST = "generate, approve and release the list"
     MANAGE_STOCK = "import kits and send stock"
 
@@ -72,6 +73,7 @@ MAY: dict[str, frozenset[Act]] = {
             Act.RECORD_CENTRAL_READ,
             Act.ASSESS_CODE_BREAK,
             Act.SEE_CODE_BREAKS,
+            Act.SEE_AUDIT,
         }
     ),
     Role.ADMINISTRATOR: frozenset(
@@ -98,8 +100,8 @@ MAY: dict[str, frozenset[Act]] = {
     # What a depot does comes with depots; until then its manager sees where kits go.
     Role.DEPOT_MANAGER: frozenset({Act.SEE_CENTRES}),
     Role.AUDITOR: READING | {Act.REVIEW_AUDIT},
-    Role.UNBLINDED_STATISTICIAN: frozenset({Act.MANAGE_LIST}),
-    Role.SUPPLY_MANAGER: frozenset({Act.MANAGE_STOCK}),
+    Role.UNBLINDED_STATISTICIAN: frozenset({Act.MANAGE_LIST, Act.SEE_UNBLINDED_AUDIT}),
+    Role.SUPPLY_MANAGER: frozenset({Act.MANAGE_STOCK, Act.SEE_UNBLINDED_AUDIT}),
 }
 
 # Acts of two different people in one study, whatever roles each of them holds: who prepares the

@@ -52,6 +52,7 @@ class ShowCode(Page):
     The treatment is in this one answer and nowhere else: no redirect, message, session or log.
     """
 
+    sensitive = "a code break"
     asked: CodeBreakRequest
 
     def find(self, **kwargs: Any) -> None:
@@ -62,7 +63,8 @@ class ShowCode(Page):
         self.asked = get_object_or_404(
             within.select_related("subject__centre__study", "subject__study"), pk=kwargs["pk"]
         )
-        self.by = require(self.person, Act.BREAK_CODE, self.asked.subject.centre)
+        self.subject = self.asked.subject
+        self.by = require(self.person, Act.BREAK_CODE, self.subject.centre)
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         if self.asked.revealed_at:

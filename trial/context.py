@@ -66,6 +66,8 @@ def _nav(request: HttpRequest, user: Person) -> list[Place]:
     places += [("Code breaks", reverse("code-breaks", args=[code])) for code in sorted(breaks)[:1]]
     counted = {e.study_code for e in held if not e.centre_id and may(e.role, Act.SEE_EVENT_COUNT)}
     places += [("Analysis", reverse("analysis", args=[code])) for code in sorted(counted)[:1]]
+    read = sorted({e.study_code for e in held if not e.centre_id and may(e.role, Act.SEE_AUDIT)})
+    places += [("Audit trail", reverse("audit", args=[code])) for code in read[:1]]
     here = request.path
     return [
         Place(label, to, here == to or (to != "/" and here.startswith(to))) for label, to in places

@@ -4,6 +4,7 @@ from django.urls import include, path
 
 from iwrs.views import health
 from trial import views
+from trial.audit.views import CsvCopy, PdfCopy, ReviewTrail, SubjectTrail, TrailPage
 
 handler400 = "iwrs.views.bad_request"
 handler403 = "iwrs.views.refused"
@@ -18,6 +19,11 @@ urlpatterns = [
     path("subjects/<int:pk>/", views.SubjectPage.as_view(), name="subject"),
     path("subjects/<int:pk>/randomize/", views.Randomize.as_view(), name="randomize"),
     path("subjects/<int:pk>/randomized/", views.Randomized.as_view(), name="randomized"),
+    path("subjects/<int:pk>/audit/", SubjectTrail.as_view(), name="subject-audit"),
+    path("studies/<slug:code>/audit/", TrailPage.as_view(), name="audit"),
+    path("studies/<slug:code>/audit/csv/", CsvCopy.as_view(), name="audit-csv"),
+    path("studies/<slug:code>/audit/pdf/", PdfCopy.as_view(), name="audit-pdf"),
+    path("studies/<slug:code>/audit/review/", ReviewTrail.as_view(), name="audit-review"),
     path("studies/<slug:code>/accrual/", views.Accrual.as_view(), name="accrual"),
     path("", include("enrolment.urls")),
     path("", include("randomization.urls")),

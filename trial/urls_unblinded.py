@@ -6,6 +6,7 @@ from dispensing.unblinded import views as kits
 from dsmb.unblinded import views as releases
 from iwrs.views import health
 from randomization.unblinded import views as lists
+from trial.audit import views as trails
 from trial.views_unblinded import Home
 
 handler400 = "iwrs.views.bad_request"
@@ -21,6 +22,9 @@ urlpatterns = [
         "studies/<slug:code>/",
         include(
             [
+                path("audit/", trails.TrailPage.as_view(), name="audit"),
+                path("audit/csv/", trails.CsvCopy.as_view(), name="audit-csv"),
+                path("audit/pdf/", trails.PdfCopy.as_view(), name="audit-pdf"),
                 path("list/generate/", lists.GenerateList.as_view(), name="generate-list"),
                 path("list/<int:pk>/approve/", lists.ApproveList.as_view(), name="approve-list"),
                 path(

@@ -1,12 +1,14 @@
-"""The seals over the audit trail. The tables exist twice, one chain in each schema.
+"""The seals over the audit trail, who looked at it, and who reviewed it.
 
-`public` holds the chain of the blinded side, `unblinded` that of the unblinded side: no login
-reads both histories, so no login could seal both in one. The search path of the process chooses.
-Only `seal_history` (see `iwrs/sql/seal.sql`) writes these tables; it runs as the owner.
+The tables exist twice. `public` holds the chain of the blinded side, `unblinded` that of the
+unblinded side: no login reads both histories, so no login could seal both in one. The search path
+of the process chooses. Only `seal_history` (see `iwrs/sql/seal.sql`) writes the seals; it runs as
+the owner.
 """
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Now
 
 
 class Batch(models.Model):
@@ -72,3 +74,54 @@ class Mark(models.Model):
 
     def __str__(self) -> str:
         return f"{self.table_name} up to {self.complete_to}"
+
+
+class Access(models.Model):
+    """A look at a sensitive page, or a copy taken. Its own record: written once, then sealed."""
+
+    study_code = models.SlugField(max_length=40)
+    by = models.CharField(max_length=200)
+    account = models.CharField(max_length=20, help_text="Key of the account.")
+    role = models.CharField(max_length=30, blank=True)
+    page = models.CharField(max_length=100)
+    about = models.CharField(max_length=500, blank=True, help_text="Of whom, or narrowed to what.")
+    copied = models.BooleanField(default=False)
+    at = models.DateTimeField(db_default=Now(), help_text="The database's clock.")
+
+    class Meta:
+        db_table = "audit_access"
+        indexes = [models.Index("at", "id", name="audit_access_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.by}: {self.page}"
+
+
+class Review(models.Model):
+    """A period of the trail that a person has reviewed. Its own record: written once, then sealed.
+
+    The seal named is the last one at that moment: what it covers is what could be seen.
+    """
+
+    study_code = models.SlugField(max_length=40)
+    since = models.DateTimeField()
+    until = models.DateTimeField(help_text="Not included.")
+    notes = models.TextField()
+    by = models.CharField(max_length=200)
+    account = models.CharField(max_length=20, help_text="Key of the account.")
+    role = models.CharField(max_length=30, blank=True)
+    sealed_batch = models.BigIntegerField(null=True)
+    sealed_chain = models.CharField(max_length=64, blank=True)
+    at = models.DateTimeField(db_default=Now(), help_text="The database's clock.")
+
+    class Meta:
+        db_table = "audit_review"
+        constraints = [
+            models.UniqueConstraint("study_code", "since", name="audit_review_once"),
+            models.CheckConstraint(
+                name="audit_review_has_days", condition=models.Q(until__gt=models.F("since"))
+            ),
+        ]
+        indexes = [models.Index("at", "id", name="audit_review_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.study_code} {self.since:%Y-%m-%d} to {self.until:%Y-%m-%d}"

@@ -49,6 +49,8 @@ WITHOUT_HISTORY = {
     "Batch": "a link of the chain of seals",
     "Segment": "the sealed rows of one table in a batch",
     "Mark": "how far each table is sealed",
+    "Access": "a look at a sensitive page: written once, then sealed",
+    "Review": "a period that was reviewed: written once, then sealed",
     # counters of the gates
     "StratumCursor": "calls of a stratum; gap: the reason of a release is lost",
     "CentreCalls": "calls of a centre; gap: the reason of a release is lost",

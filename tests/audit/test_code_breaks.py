@@ -1,0 +1,40 @@
+"""That a code was broken is read by those only who may know it; the treatment by nobody."""
+
+from collections.abc import Callable
+from html import unescape
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from iwrs import clock
+from iwrs.signatures import Signature
+from randomization.services import request_code_break, reveal_code
+from tests.audit.test_reading import sentences
+from tests.factories import TESTER, a_randomized_subject
+from tests.portal.conftest import a_site
+
+
+@pytest.mark.requirement("REQ-051")
+def test_a_code_break_is_in_the_trail_of_those_only_who_may_know(
+    committed_db: None, browser: Callable[..., Client]
+) -> None:
+    site = a_site()
+    subject = a_randomized_subject(site.here)
+    signature = Signature("Tester", clock.now(), "I ask")
+    made = request_code_break(
+        subject, by=TESTER, reason="emergency", explanation="Care.", signature=signature
+    )
+    arm = reveal_code(made, by=TESTER)
+    address = reverse("subject-audit", args=[subject.pk])
+    knows = unescape(browser(site.investigator).get(address).content.decode())
+    assert "code broken at" in knows
+    for role in (site.site_coordinator, site.pharmacist, site.monitor, site.administrator):
+        for asked in ({}, {"act": "reveal"}, {"act": "code"}, {"text": "reveal"}):
+            text = unescape(browser(role).get(address, asked).content.decode())
+            shown = text[text.index("</form>") :]
+            assert "code broken" not in text
+            assert "code break" not in shown.replace("No line fits", "")
+            assert "reveal" not in "".join(sentences(text))
+    labels = {each.code: each.label for each in site.study.definition.arms}
+    assert labels[arm] not in knows
