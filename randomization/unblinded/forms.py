@@ -1,14 +1,10 @@
 """Forms of the unblinded statistician."""
 
-from iwrs.forms import PortalForm, password_field, reason_field
+from iwrs.forms import PortalForm, reason_field
 
 
 class GenerateForm(PortalForm):
     """Nothing to fill in: the list comes from the study definition and a new secret seed."""
-
-
-class ApproveForm(PortalForm):
-    password = password_field("Your password", help_text="It is your signature.")
 
 
 class ReleaseForm(PortalForm):

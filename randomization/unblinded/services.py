@@ -12,6 +12,7 @@ from iwrs.definition import StudyDefinition
 from iwrs.models import Study
 from iwrs.problems import Problem
 from iwrs.signatures import Signature
+from iwrs.signatures.services import keep, require_shown
 from iwrs.studies import lock_design
 from randomization.listing import ALGORITHM, Entry, ListDesign, commit, generate
 from randomization.models import ListCommitment
@@ -21,6 +22,7 @@ from randomization.unblinded.models import (
     RandomizationList,
     StratumCursor,
 )
+from randomization.unblinded.records import list_record
 
 
 def list_design(definition: StudyDefinition) -> ListDesign:
@@ -81,7 +83,12 @@ def approve_list(made: RandomizationList, *, by: Actor, signature: Signature) ->
     """
     with act("approve list", by=by, why=signature.meaning):
         lock_design(made.study)
-        made = RandomizationList.objects.select_for_update().get(pk=made.pk)
+        made = (
+            RandomizationList.objects.select_for_update(of=("self",))
+            .select_related("study")
+            .get(pk=made.pk)
+        )
+        require_shown(signature, list_record(made))
         _require_approvable(made, by)
         if not made.first_approved_by:
             made.first_approved_by = by.label
@@ -92,6 +99,7 @@ def approve_list(made: RandomizationList, *, by: Actor, signature: Signature) ->
             made.second_approved_at = signature.signed_at
             made.status = RandomizationList.Status.ACTIVE
         made.save()
+        keep(signature, list_record(made), study=made.study)
         if made.status == RandomizationList.Status.ACTIVE:
             _activate(made)
         return made

@@ -6,14 +6,17 @@ from django.db.models import Count
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 
-from enrolment.pages import StudyAct
+from enrolment.pages import Signing, StudyAct
 from iwrs.forms import PortalForm
 from iwrs.permissions import Act
-from randomization.unblinded.forms import ApproveForm, GenerateForm, ReleaseForm
+from iwrs.signatures import Record
+from iwrs.signatures.services import signatures_of
+from randomization.unblinded.forms import GenerateForm, ReleaseForm
 from randomization.unblinded.models import ListEntry, RandomizationList, StratumCursor
+from randomization.unblinded.records import list_record
 from randomization.unblinded.services import approve_list, generate_list, release_calls
 
-MEANING = "I reviewed this randomization list's design and approve its use."
+MEANING = "I reviewed this randomization list's design and approve its use"
 
 
 class GenerateList(StudyAct):
@@ -33,15 +36,15 @@ class GenerateList(StudyAct):
         return self.done(f"List {made.number} is generated. It waits for two approvals.")
 
 
-class ApproveList(StudyAct):
+class ApproveList(Signing, StudyAct):
     """Sign a list. The second signature makes it active."""
 
     act = Act.MANAGE_LIST
-    form_class = ApproveForm
     template_name = "randomization/unblinded/approve_list.html"
     heading = "Approve the randomization list"
     submit = "Sign and approve"
     grave: ClassVar[bool] = True
+    meaning = MEANING
     made: RandomizationList
 
     def find(self, **kwargs: Any) -> None:
@@ -53,11 +56,14 @@ class ApproveList(StudyAct):
             "made": self.made,
             "strata": contents(self.made),
             "arms": self.study.definition.arms,
-            "meaning": MEANING,
+            "signatures": signatures_of([list_record(self.made)]),
         }
 
+    def record(self) -> Record:
+        return list_record(self.made)
+
     def perform(self, form: PortalForm) -> HttpResponse:
-        made = approve_list(self.made, by=self.by, signature=self.sign(form, MEANING))
+        made = approve_list(self.made, by=self.by, signature=self.sign(form))
         return self.done(f"List {made.number} is signed. Its state: {made.get_status_display()}.")
 
 

@@ -24,7 +24,7 @@ PASSWORD = "correct horse battery staple"  # of `factories.a_user`
 _UNWATCHED_TABLES = tuple(
     f"{schema}.{table}"
     for schema in ("public", "unblinded")
-    for table in ("django_session", "accounts_signinevent")
+    for table in ("django_session", "accounts_signinevent", "signatures_signingstate")
 )
 _UNWATCHED_COLUMNS = ["failed_attempts", "locked_until", "last_login"]
 
@@ -60,10 +60,13 @@ class Form:
     fields: list[Field]
     send: Callable[[str, dict[str, Any]], HttpResponse]
     open: Callable[[str], HttpResponse]
+    person: str = ""  # e-mail address of whose browser it is
 
     def typed(self, **changes: str) -> dict[str, Any]:
         """What an honest person would send, but for `changes`."""
         honest = {each.name: _honest(each) for each in self.fields}
+        if "signer" in honest:
+            honest["signer"] = self.person
         return {k: v for k, v in (honest | changes).items() if v is not None}
 
     def post(self, typed: dict[str, Any]) -> HttpResponse:
@@ -97,10 +100,14 @@ def forms_at(page: str, address: str, browser: Any) -> list[Form]:
     reader = _Forms()
     reader.feed(answer.content.decode())
     return [
-        Form(page, target or address, fields, browser.post, browser.get)
+        Form(page, target or address, fields, browser.post, browser.get, _email(browser))
         for target, fields in reader.forms
         if target != reverse("sign-out")
     ]
+
+
+def _email(browser: Any) -> str:
+    return str(getattr(browser, "person", ""))
 
 
 def all_forms(addresses: Iterable[tuple[str, str]], browsers: Iterable[Any]) -> list[Form]:
@@ -179,6 +186,7 @@ def _readable_tables() -> list[str]:
 def signed_in(user: Any) -> Client:
     client = Client(raise_request_exception=False)
     client.force_login(user)
+    client.person = user.email  # type: ignore[attr-defined]
     return client
 
 

@@ -18,11 +18,16 @@ from randomization.unblinded.models import RandomizationList, StratumCursor
 from tests.dispensing.depots import fill_depot, lots, years_ahead
 from tests.factories import a_centre, a_study
 from tests.roles import as_unblinded
+from tests.signing import components
 from tests.unblinded_site.conftest import PASSWORD, Browser
 
 
 def text_of(response) -> str:
     return response.content.decode()
+
+
+def sign(browser: Browser, user: User, address: str, **changes: str):
+    return browser.post(address, **components(user, browser.get(address), **changes))
 
 
 def the_list() -> RandomizationList:
@@ -86,10 +91,10 @@ class TestLists:
         page = text_of(second.get(address))
         assert made.merkle_root in page
         assert "visceral=yes|sensitive=no" in page
-        assert second.post(address, password=PASSWORD).status_code == 302
+        assert sign(second, people[1], address).status_code == 302
         assert the_list().status == "approved"
         assert not ListCommitment.objects.filter(study=study).exists()
-        assert third.post(address, password=PASSWORD).status_code == 302
+        assert sign(third, people[2], address).status_code == 302
         done = the_list()
         assert done.status == "active"
         assert (done.first_approved_by, done.second_approved_by) == (
@@ -100,24 +105,26 @@ class TestLists:
 
     @pytest.mark.requirement("REQ-041")
     def test_who_generated_or_signed_cannot_sign(self, study: Study, person):
-        first, second = (Browser(person(Role.UNBLINDED_STATISTICIAN)) for _ in range(2))
+        people = [person(Role.UNBLINDED_STATISTICIAN) for _ in range(2)]
+        first, second = (Browser(each) for each in people)
         first.post(reverse("generate-list", args=[study.code]))
         address = reverse("approve-list", args=[study.code, the_list().pk])
-        refused = first.post(address, password=PASSWORD)
+        refused = sign(first, people[0], address)
         assert refused.status_code == 409
         assert "approved by two people" in text_of(refused)
-        second.post(address, password=PASSWORD)
-        assert second.post(address, password=PASSWORD).status_code == 409
+        sign(second, people[1], address)
+        assert sign(second, people[1], address).status_code == 409
         assert the_list().status == "approved"
 
     @pytest.mark.requirement("REQ-039")
     def test_a_wrong_password_is_no_signature(self, study: Study, person):
-        first, second = (Browser(person(Role.UNBLINDED_STATISTICIAN)) for _ in range(2))
+        people = [person(Role.UNBLINDED_STATISTICIAN) for _ in range(2)]
+        first, second = (Browser(each) for each in people)
         first.post(reverse("generate-list", args=[study.code]))
         address = reverse("approve-list", args=[study.code, the_list().pk])
-        refused = second.post(address, password="a guess of mine")
+        refused = sign(second, people[1], address, password="a guess of mine")
         assert refused.status_code == 422
-        assert "not your password" in text_of(refused)
+        assert "not your e-mail address and your password" in text_of(refused)
         assert "a guess of mine" not in text_of(refused)
         assert the_list().status == "generated"
 

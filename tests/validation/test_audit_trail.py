@@ -21,6 +21,7 @@ ROOMS = {
     "accounts",
     "audit",
     "iwrs",
+    "signatures",
     "enrolment",
     "randomization",
     "dispensing",
@@ -48,6 +49,8 @@ WITHOUT_HISTORY = {
     "Batch": "a link of the chain of seals",
     "Segment": "the sealed rows of one table in a batch",
     "Mark": "how far each table is sealed",
+    "SignedRecord": "written once, stamped and checked by the database, changed by nobody",
+    "SigningState": "counts wrong tries to sign; who is told of a lock gets a letter",
     # counters of the gates
     "StratumCursor": "calls of a stratum; gap: the reason of a release is lost",
     "CentreCalls": "calls of a centre; gap: the reason of a release is lost",

@@ -1,0 +1,26 @@
+"""What people sign in room 2, as records (`iwrs.signatures`). Never an arm."""
+
+from enrolment.models import Subject
+from iwrs.signatures import Record
+from randomization.models import CodeBreakRequest
+
+
+def subject_record(subject: Subject) -> Record:
+    """Whose code somebody is about to break: what the page shows before the request."""
+    return Record(
+        "subject", subject.pk, {"centre": subject.centre.number, "subject": subject.number}
+    )
+
+
+def code_break_record(request: CodeBreakRequest) -> Record:
+    """A request to see one subject's treatment."""
+    return Record(
+        "code break",
+        request.pk,
+        {
+            "subject": request.subject.number,
+            "requested by": request.requested_by,
+            "reason": request.reason,
+            "explanation": request.explanation,
+        },
+    )
