@@ -83,11 +83,7 @@ def approve_list(made: RandomizationList, *, by: Actor, signature: Signature) ->
     """
     with act("approve list", by=by, why=signature.meaning):
         lock_design(made.study)
-        made = (
-            RandomizationList.objects.select_for_update(of=("self",))
-            .select_related("study")
-            .get(pk=made.pk)
-        )
+        made = RandomizationList.objects.select_for_update().get(pk=made.pk)
         require_shown(signature, list_record(made))
         _require_approvable(made, by)
         if not made.first_approved_by:
