@@ -86,7 +86,8 @@ REVOKE UPDATE ON public.randomization_randomization, public.dsmb_datacut,
     public.dsmb_interimnotice FROM iwrs_blinded;
 
 -- The list and who got what are written once: entries by the unblinded side, the rest by gates.
-REVOKE UPDATE ON unblinded.list_entry, unblinded.cover_kit FROM iwrs_unblinded;
+REVOKE UPDATE ON unblinded.list_entry, unblinded.cover_kit, unblinded.call_release
+    FROM iwrs_unblinded;
 REVOKE INSERT, UPDATE ON unblinded.allocation, unblinded.kit_assignment FROM iwrs_unblinded;
 
 -- Django's own lists of tables and permissions are written by migrations.

@@ -13,9 +13,16 @@ from iwrs.signatures import Record
 from iwrs.signatures.services import signatures_of
 from randomization.unblinded.forms import GenerateForm, ReleaseForm
 from randomization.unblinded.models import ListEntry, RandomizationList, StratumCursor
-from randomization.unblinded.records import list_record
-from randomization.unblinded.services import approve_list, generate_list, release_calls
+from randomization.unblinded.records import calls_record, list_record, release_record
+from randomization.unblinded.services import (
+    abandoned,
+    approve_list,
+    generate_list,
+    release_calls,
+    releases_of,
+)
 
+RELEASE_MEANING = "I looked at these calls, and it is safe to go on"
 MEANING = "I reviewed this randomization list's design and approve its use"
 
 
@@ -67,13 +74,15 @@ class ApproveList(Signing, StudyAct):
         return self.done(f"List {made.number} is signed. Its state: {made.get_status_display()}.")
 
 
-class ReleaseAllocation(StudyAct):
+class ReleaseAllocation(Signing, StudyAct):
     """Let a stratum's allocation go on after an alarm."""
 
     act = Act.MANAGE_LIST
     form_class = ReleaseForm
     heading = "Release allocation"
-    submit = "Release"
+    template_name = "randomization/unblinded/release.html"
+    submit = "Sign and release"
+    meaning = RELEASE_MEANING
     cursor: StratumCursor
 
     def find(self, **kwargs: Any) -> None:
@@ -85,8 +94,23 @@ class ReleaseAllocation(StudyAct):
             "Find out why before you let allocation go on."
         )
 
+    def record(self) -> Record:
+        made = self.cursor
+        self.calls = max(abandoned("stratum", made.pk, made.used), 0)
+        return calls_record("stratum", made.pk, made.stratum_key, self.calls)
+
+    def context(self) -> dict[str, Any]:
+        earlier = releases_of(self.study, "stratum", self.cursor.pk)
+        signed = signatures_of(release_record(each) for each in earlier)
+        return super().context() | {
+            "calls": self.calls,
+            "earlier": earlier,
+            "signatures": signed,
+        }
+
     def perform(self, form: PortalForm) -> HttpResponse:
-        release_calls(self.cursor, by=self.by, why=form.cleaned_data["why"])
+        why = form.cleaned_data["why"]
+        release_calls(self.cursor, by=self.by, why=why, signature=self.sign(form))
         return self.done(f"Allocation in stratum {self.cursor.stratum_key} goes on.")
 
 

@@ -13,8 +13,10 @@ from dispensing.unblinded.numbers import vendor_csv
 from dsmb.unblinded.models import RecipientKey
 from iwrs.accounts.models import Role, StudyRole, User
 from iwrs.models import Study
+from iwrs.signatures.models import SignedRecord
 from randomization.models import ListCommitment
-from randomization.unblinded.models import RandomizationList, StratumCursor
+from randomization.unblinded.models import CallRelease, RandomizationList, StratumCursor
+from randomization.unblinded.records import release_record
 from tests.dispensing.depots import fill_depot, lots, years_ahead
 from tests.factories import a_centre, a_study
 from tests.roles import as_unblinded
@@ -219,7 +221,10 @@ def call_often(kind: str, pk: int, times: int) -> None:
 
 
 class TestAlarms:
-    def test_calls_of_a_centre_are_shown_and_released(self, study: Study, supplier: Browser):
+    @pytest.mark.requirement("REQ-037")
+    def test_calls_of_a_centre_are_shown_and_released(self, study: Study, person):
+        user = person(Role.SUPPLY_MANAGER)
+        supplier = Browser(user)
         centre = a_centre(study, cover=1)
         assert "Alarms" not in text_of(supplier.get("/"))
         call_often("centre", centre.pk, 9)
@@ -228,11 +233,23 @@ class TestAlarms:
         assert "9 calls begun and not completed" in page
         assert "Paused" in page
         assert address in page
-        assert supplier.post(address, why="").status_code == 422
-        assert supplier.post(address, why="A network fault; seen with the site").status_code == 302
+        assert sign(supplier, user, address, why="").status_code == 422
+        why = "A network fault; seen with the site"
+        assert supplier.post(address, why=why).status_code == 422  # not signed
+        typed = components(user, supplier.get(address), why=why)
+        call_often("centre", centre.pk, 1)
+        assert supplier.post(address, **typed).status_code == 409  # one call more than was shown
+        assert sign(supplier, user, address, why=why).status_code == 302
         assert "Alarms" not in text_of(supplier.get("/"))
         with as_unblinded():
-            assert CentreCalls.objects.get(centre=centre).released_calls == 9
+            assert CentreCalls.objects.get(centre=centre).released_calls == 10
+            release = CallRelease.objects.get()
+            assert (release.kind, release.key, release.calls) == ("centre", centre.pk, 10)
+            assert (release.reason, release.released_by) == (why, str(user))
+            kept = SignedRecord.objects.get()
+            assert kept.sha256 == release_record(release).sha256
+            assert kept.printed_name == user.name
+        assert why in text_of(supplier.get(address))
 
     def test_calls_of_a_stratum_are_shown_and_released(self, unblinded_side: None):
         study = a_study()
@@ -251,7 +268,9 @@ class TestAlarms:
         assert "3 calls begun" in page
         assert "Paused" not in page
         address = reverse("release-allocation", args=[study.code, cursor.pk])
-        assert browser.post(address, why="Tested with the vendor").status_code == 302
+        assert sign(browser, user, address, why="Tested with the vendor").status_code == 302
+        with as_unblinded():
+            assert CallRelease.objects.get().reason == "Tested with the vendor"
         assert "Alarms" not in text_of(browser.get("/"))
 
 
