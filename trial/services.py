@@ -61,17 +61,18 @@ def randomize(subject: Subject, *, by: Actor, signature: Signature | None = None
         if subject.status == Subject.Status.RANDOMIZED:
             return first_answer(subject)
         _require_ready(subject)
-        if signature:
-            require_shown(signature, screening_record(subject))
+        record = screening_record(subject) if signature else None  # the act changes none of it
+        if signature and record:
+            require_shown(signature, record)
         # The schedule first and the place late: others of the stratum wait from there on.
         moment = clock.now()
         today = clock.local_date(moment, subject.centre.time_zone)
         plan = create_schedule(subject, anchor=today)
         randomization = allocate(subject, by=by, at=moment)
         kit = assign(plan.dispensations[0], on=today)
-        if signature:
+        if signature and record:
             zone = subject.centre.time_zone
-            keep(signature, screening_record(subject), study=subject.study, time_zone=zone)
+            keep(signature, record, study=subject.study, time_zone=zone)
         return Randomized(subject, randomization, kit, plan.visits, first_time=True)
 
 
