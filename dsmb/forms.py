@@ -6,6 +6,7 @@ from django import forms
 
 from iwrs.definition import StudyDefinition
 from iwrs.forms import PortalForm, choice_field, date_field, reason_field
+from iwrs.signatures.forms import SignedForm
 
 
 class CutForm(PortalForm):
@@ -13,7 +14,7 @@ class CutForm(PortalForm):
     reason = reason_field("Reason", help_text="For example the planned number of events.")
 
 
-class ExtractForm(PortalForm):
+class ExtractForm(SignedForm):
     """Which data cut, for whom, and why."""
 
     def __init__(

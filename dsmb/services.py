@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Min, QuerySet
 
 from dsmb.models import DataCut, Extract, InterimNotice
+from dsmb.records import cuts_record, extract_record
 from enrolment.models import Subject
 from iwrs import clock, gate, outbox
 from iwrs.actors import SYSTEM, Actor
@@ -21,6 +22,8 @@ from iwrs.acts import act
 from iwrs.locks import lock
 from iwrs.models import Study
 from iwrs.problems import Invalid, Problem
+from iwrs.signatures import Signature
+from iwrs.signatures.services import keep, require_shown
 from iwrs.tasks import wake_unblinded
 
 _COUNT = (Path(__file__).parent / "sql" / "count_events.sql").read_text(encoding="utf-8")
@@ -137,9 +140,17 @@ def _wrong_day(study: Study, on: date) -> dict[str, str]:
 
 
 def request_extract(
-    study: Study, cut: DataCut, *, recipient: str, by: Actor, reason: str
+    study: Study,
+    cut: DataCut,
+    *,
+    recipient: str,
+    by: Actor,
+    reason: str,
+    signature: Signature | None = None,
 ) -> Extract:
     """Ask the unblinded worker for a package sealed to one recipient of the definition.
+
+    People sign it on their page; a command does not.
 
     Raises `Invalid` with one text a field, and `Problem` when nobody could open the package.
     """
@@ -154,6 +165,8 @@ def request_extract(
     if problems:
         raise Invalid(problems)
     with act("request extract", by=by, why=reason):
+        if signature:
+            require_shown(signature, cuts_record(study))
         if gate.call("recipient_fingerprint", study.pk, recipient) is None:
             raise Problem(
                 code="no_recipient_key",
@@ -169,6 +182,8 @@ def request_extract(
             requested_by=by.label,
             requested_at=clock.study_now(study.replay_now),
         )
+        if signature:
+            keep(signature, extract_record(extract), study=study)
         transaction.on_commit(wake_unblinded)
         return extract
 

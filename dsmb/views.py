@@ -12,11 +12,14 @@ from django.urls import reverse
 from dsmb import services
 from dsmb.forms import CutForm, ExtractForm
 from dsmb.models import DataCut, Extract
+from dsmb.records import cuts_record, extract_record
 from enrolment.access import allowed, require, studies_for
-from enrolment.pages import Page, StudyAct
+from enrolment.pages import Page, Signing, StudyAct
 from iwrs.forms import PortalForm
 from iwrs.models import Study
 from iwrs.permissions import Act
+from iwrs.signatures import Record
+from iwrs.signatures.services import signatures_by_pk
 from iwrs.templatetags.portal import day
 
 EXTRACTS_SHOWN = 50
@@ -33,14 +36,16 @@ class Analysis(Page):
 
     def get(self, request: HttpRequest, code: str) -> HttpResponse:
         labels = {each.key: each.label for each in self.study.definition.recipients}
+        extracts = list(services.extracts_of(self.study)[:EXTRACTS_SHOWN])
+        signed = signatures_by_pk(extract_record(each) for each in extracts)
         context = {
             "study": self.study,
             "count": services.count_events(self.study),
             "looks": services.planned_looks(self.study),
             "cuts": self.study.data_cuts.all(),
             "extracts": [
-                (each, labels.get(each.recipient, each.recipient))
-                for each in services.extracts_of(self.study)[:EXTRACTS_SHOWN]
+                (each, labels.get(each.recipient, each.recipient), signed.get(each.pk, []))
+                for each in extracts
             ],
             "may_cut": allowed(self.person, Act.CUT_DATA, self.study),
             "may_extract": allowed(self.person, Act.REQUEST_EXTRACT, self.study),
@@ -67,11 +72,15 @@ class CutData(StudyAct):
         return self.done(f"The data are cut on {day(cut.cut_on)}.")
 
 
-class RequestExtract(StudyAct):
+class RequestExtract(Signing, StudyAct):
     act = Act.REQUEST_EXTRACT
     heading = "Request a sealed extract"
     explain = "The package is sealed for its recipient. You can send it on; you cannot open it."
-    submit = "Request the extract"
+    submit = "Sign and request"
+    meaning = "I ask for this sealed extract of the study's data"
+
+    def record(self) -> Record:
+        return cuts_record(self.study)
 
     def form(self, typed: Any = None) -> PortalForm:
         cuts = [(str(each.pk), day(each.cut_on)) for each in self.study.data_cuts.all()]
@@ -88,6 +97,7 @@ class RequestExtract(StudyAct):
             recipient=form.cleaned_data["recipient"],
             by=self.by,
             reason=form.cleaned_data["reason"],
+            signature=self.sign(form),
         )
         return self.done("The extract is requested. Its state is on this page.")
 

@@ -20,9 +20,9 @@ from iwrs.forms import (
     PortalForm,
     choice_field,
     date_field,
-    password_field,
     reason_field,
 )
+from iwrs.signatures.forms import SignedForm
 
 
 class ScreeningForm(PortalForm):
@@ -146,11 +146,7 @@ class DeviationForm(PortalForm):
         )
 
 
-class ApprovalForm(PortalForm):
-    password = password_field("Your password", help_text="Typing it is your signature.")
-
-
-class ActivationForm(PortalForm):
+class ActivationForm(SignedForm):
     ethics_approved_on = date_field(
         "Day of the ethics approval", help_text="The approval that is in force now."
     )

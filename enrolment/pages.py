@@ -11,15 +11,17 @@ from django.views import View
 
 from enrolment.access import centres_for, require, studies_for, subjects_for
 from enrolment.models import Centre, Subject
+from iwrs.accounts.events import Caller
 from iwrs.accounts.models import User
-from iwrs.accounts.services import sign_counted
 from iwrs.actors import Actor
 from iwrs.audit_trail.access import record_look
 from iwrs.forms import PortalForm
 from iwrs.models import Study
 from iwrs.permissions import Act
 from iwrs.problems import Problem
-from iwrs.signatures import Signature
+from iwrs.signatures import Record, Signature
+from iwrs.signatures.forms import SignedForm
+from iwrs.signatures.services import sign
 
 
 class Page(LoginRequiredMixin, View):
@@ -112,9 +114,43 @@ class ActPage(Page):
         messages.success(self.request, text)
         return redirect(to or self.back())
 
-    def sign(self, form: PortalForm, meaning: str) -> Signature:
-        """Take the signature of the signed-in person from the form's password."""
-        return sign_counted(self.person, form.cleaned_data["password"], meaning=meaning)
+    def in_study(self) -> Study:
+        """The study that the act belongs to."""
+        raise NotImplementedError
+
+
+class Signing(ActPage):
+    """An act that is signed: a mixin before one of the classes below.
+
+    The page shows a record and carries its hash. The verb refuses when the record is not that
+    one any more, and keeps the signature with what was signed.
+    """
+
+    form_class: type[PortalForm] = SignedForm
+    meaning: ClassVar[str]
+
+    def record(self) -> Record:
+        """What the page shows, as it is now."""
+        raise NotImplementedError
+
+    def show(self, form: PortalForm, *, status: int = 200) -> HttpResponse:
+        # Before the page reads anything: what changes in between makes the hash too old, which
+        # is refused, and never too new.
+        self.shown = self.record().sha256
+        return super().show(form, status=status)
+
+    def sign(self, form: PortalForm) -> Signature:
+        """Take the signature of the signed-in person: e-mail and password, typed now."""
+        return sign(
+            self.person,
+            email=form.cleaned_data["signer"],
+            password=form.cleaned_data["password"],
+            meaning=self.meaning,
+            study=self.in_study(),
+            role=self.by.role,
+            shown=self.request.POST.get("shown", ""),
+            caller=Caller.of(self.request),
+        )
 
 
 class CentreAct(ActPage):
@@ -125,6 +161,9 @@ class CentreAct(ActPage):
     def find(self, **kwargs: Any) -> None:
         self.centre = get_object_or_404(centres_for(self.person), pk=kwargs["pk"])
         self.by = require(self.person, self.act, self.centre)
+
+    def in_study(self) -> Study:
+        return self.centre.study
 
     def context(self) -> dict[str, Any]:
         return {"centre": self.centre}
@@ -146,6 +185,9 @@ class SubjectAct(ActPage):
         self.subject = subject
         self.by = require(self.person, self.act, subject.centre)
 
+    def in_study(self) -> Study:
+        return self.subject.study
+
     def context(self) -> dict[str, Any]:
         return {"subject": self.subject}
 
@@ -161,6 +203,9 @@ class StudyAct(ActPage):
     def find(self, **kwargs: Any) -> None:
         self.study = get_object_or_404(studies_for(self.person), code=kwargs["code"])
         self.by = require(self.person, self.act, self.study)
+
+    def in_study(self) -> Study:
+        return self.study
 
     def context(self) -> dict[str, Any]:
         return {"study": self.study}

@@ -6,6 +6,7 @@ from datetime import date
 
 from enrolment.eligibility import Unmet, unmet, wrong_answers, wrong_baseline
 from enrolment.models import Centre, CentreRole, Deviation, EligibilityAnswer, Subject
+from enrolment.records import centre_record, deviation_record
 from iwrs import clock
 from iwrs.accounts.models import User
 from iwrs.actors import Actor
@@ -15,6 +16,7 @@ from iwrs.locks import lock
 from iwrs.models import Study
 from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Signature
+from iwrs.signatures.services import keep, require_shown
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,21 @@ def add_centre(study: Study, *, by: Actor, **fields: object) -> Centre:
         return Centre.objects.create(study=study, **fields)
 
 
-def activate_centre(centre: Centre, *, by: Actor, ethics_approved_on: date | None = None) -> Centre:
-    """Let a centre enrol. Needs the ethics approval in force (ICH E6(R3) 4.3.5) and a drill."""
-    with act("activate centre", by=by):
-        centre = lock(Centre.objects, centre.pk)
+def activate_centre(
+    centre: Centre,
+    *,
+    by: Actor,
+    ethics_approved_on: date | None = None,
+    signature: Signature | None = None,
+) -> Centre:
+    """Let a centre enrol. Needs the ethics approval in force (ICH E6(R3) 4.3.5) and a drill.
+
+    People sign it on their page; a command or a replay does not.
+    """
+    with act("activate centre", by=by, why=signature.meaning if signature else ""):
+        centre = lock(Centre.objects.select_related("study"), centre.pk)
+        if signature:
+            require_shown(signature, centre_record(centre))
         _require_status(centre, {Centre.Status.PLANNED, Centre.Status.SUSPENDED})
         if ethics_approved_on is not None:
             centre.ethics_approved_on = ethics_approved_on
@@ -50,6 +63,9 @@ def activate_centre(centre: Centre, *, by: Actor, ethics_approved_on: date | Non
         centre.status = Centre.Status.ACTIVE
         centre.activated_at = centre.activated_at or clock.now()
         centre.save()
+        if signature:
+            zone = centre.time_zone
+            keep(signature, centre_record(centre), study=centre.study, time_zone=zone)
         return centre
 
 
@@ -159,9 +175,11 @@ def request_deviation(subject: Subject, question: str, *, by: Actor, reason: str
 def approve_deviation(deviation: Deviation, *, by: Actor, signature: Signature) -> Subject:
     """Approve a deviation, by another person than asked for it; the subject is decided again."""
     with act("approve deviation", by=by, why=signature.meaning):
-        subject = lock(Subject.objects.select_related("study"), deviation.subject_id)
+        subject = lock(Subject.objects.select_related("centre__study"), deviation.subject_id)
         _require_undecided(subject)
-        deviation = lock(Deviation.objects, deviation.pk)
+        deviation = lock(Deviation.objects.select_related("subject"), deviation.pk)
+        record = deviation_record(deviation)
+        require_shown(signature, record)
         if deviation.approved_at is not None:
             raise Problem(
                 code="deviation_approved",
@@ -177,6 +195,8 @@ def approve_deviation(deviation: Deviation, *, by: Actor, signature: Signature) 
         deviation.approved_by = by.label
         deviation.approved_at = signature.signed_at
         deviation.save()
+        centre = subject.centre
+        keep(signature, record, study=centre.study, time_zone=centre.time_zone)
         _decide(subject, answers_of(subject), set_aside=_set_aside(subject))
         subject.save()
         return subject

@@ -16,7 +16,6 @@ from enrolment import services
 from enrolment.access import allowed, centres_for, studies_for, subjects_for
 from enrolment.forms import (
     ActivationForm,
-    ApprovalForm,
     ChangedAnswersForm,
     DeviationForm,
     FailureForm,
@@ -25,12 +24,15 @@ from enrolment.forms import (
     answers_given,
 )
 from enrolment.models import Centre, Deviation, Subject
-from enrolment.pages import CentreAct, Page, SubjectAct
+from enrolment.pages import CentreAct, Page, Signing, SubjectAct
+from enrolment.records import centre_record, deviation_record
 from iwrs.acts import frame
 from iwrs.forms import PortalForm
 from iwrs.models import IdempotencyRecord
 from iwrs.permissions import Act
 from iwrs.problems import Problem
+from iwrs.signatures import Record
+from iwrs.signatures.services import signatures_of
 
 CENTRES_A_PAGE = 50
 APPROVAL_MEANING = "I approve this deviation from the eligibility criteria"
@@ -79,22 +81,33 @@ class CentrePage(Page):
             and centre.status != Centre.Status.CLOSED,
             "drill": centre.drills.filter(finished_at__isnull=False).order_by("finished_at").last(),
             "may_see_people": allowed(self.person, Act.MANAGE_PEOPLE, centre),
+            "signatures": signatures_of([centre_record(centre)]),
         }
         return render(request, "enrolment/centre.html", context)
 
 
-class ActivateCentre(CentreAct):
+class ActivateCentre(Signing, CentreAct):
     act = Act.MANAGE_CENTRES
+    template_name = "enrolment/activate.html"
+    meaning = "I checked the ethics approval and let this centre enrol"
     form_class = ActivationForm
     heading = "Activate the centre"
     explain = "An active centre can screen and randomize subjects."
-    submit = "Activate"
+    submit = "Sign and activate"
+
+    def record(self) -> Record:
+        return centre_record(self.centre)
 
     def form(self, typed: Any = None) -> PortalForm:
         return ActivationForm(typed, initial={"ethics_approved_on": self.centre.ethics_approved_on})
 
     def perform(self, form: PortalForm) -> HttpResponse:
-        services.activate_centre(self.centre, by=self.by, **form.cleaned_data)
+        services.activate_centre(
+            self.centre,
+            by=self.by,
+            ethics_approved_on=form.cleaned_data["ethics_approved_on"],
+            signature=self.sign(form),
+        )
         return self.done("The centre is active.")
 
 
@@ -204,9 +217,9 @@ class RequestDeviation(SubjectAct):
         return self.done("The request is recorded. It waits for approval.")
 
 
-class ApproveDeviation(SubjectAct):
+class ApproveDeviation(Signing, SubjectAct):
     act = Act.APPROVE_DEVIATION
-    form_class = ApprovalForm
+    meaning = APPROVAL_MEANING
     template_name = "enrolment/approve_deviation.html"
     heading = "Approve a deviation"
     submit = "Sign and approve"
@@ -225,10 +238,12 @@ class ApproveDeviation(SubjectAct):
             "subject": self.subject,
             "deviation": self.deviation,
             "question": criteria.get(self.deviation.question, self.deviation.question),
-            "meaning": APPROVAL_MEANING,
         }
 
+    def record(self) -> Record:
+        return deviation_record(self.deviation)
+
     def perform(self, form: PortalForm) -> HttpResponse:
-        signature = self.sign(form, APPROVAL_MEANING)
+        signature = self.sign(form)
         services.approve_deviation(self.deviation, by=self.by, signature=signature)
         return self.done("The deviation is approved.")

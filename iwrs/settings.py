@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "allauth.socialaccount",
     "iwrs.audit_trail.apps.AuditTrailConfig",
     "iwrs.apps.IwrsConfig",
+    "iwrs.signatures",
     "enrolment",
     "randomization",
     "dispensing",

@@ -17,6 +17,8 @@ from iwrs.locks import lock
 from iwrs.permissions import Act, may
 from iwrs.problems import Problem
 from iwrs.signatures import Signature
+from iwrs.signatures.services import keep, require_shown
+from randomization.records import drill_record
 from randomization.services import require_reason
 
 TREATMENT = "DRILL: here stands the name of the treatment"
@@ -68,10 +70,13 @@ def request_drill(
         drill = _own(drill, by)
         if drill.requested_at is not None:
             raise _shown_once()
+        require_shown(signature, drill_record(drill))
         drill.reason, drill.explanation = reason, explanation.strip()
         drill.requested_at = Now()
         drill.save(update_fields=["reason", "explanation", "requested_at"])
         drill.refresh_from_db()
+        centre = drill.centre
+        keep(signature, drill_record(drill), study=centre.study, time_zone=centre.time_zone)
         return drill
 
 
@@ -101,7 +106,7 @@ def practise(centre: Centre, *, by: Actor, signature: Signature) -> CodeBreakDri
 
 
 def _own(drill: CodeBreakDrill, by: Actor) -> CodeBreakDrill:
-    drill = lock(CodeBreakDrill.objects.select_related("centre"), drill.pk)
+    drill = lock(CodeBreakDrill.objects.select_related("centre__study"), drill.pk)
     if drill.done_by != by.label:
         raise Problem(
             code="drill_of_another",

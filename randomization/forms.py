@@ -4,7 +4,8 @@ from typing import Any, Protocol
 
 from django import forms
 
-from iwrs.forms import PortalForm, choice_field, password_field, reason_field
+from iwrs.forms import choice_field, reason_field
+from iwrs.signatures.forms import SignedForm
 from randomization.services import REASONS
 
 
@@ -15,7 +16,7 @@ class Numbered(Protocol):
     def number(self) -> str: ...
 
 
-class CodeBreakForm(PortalForm):
+class CodeBreakForm(SignedForm):
     """Reason, explanation, the subject's number read back, and the signature."""
 
     reason = choice_field("Reason", REASONS.items())
@@ -31,7 +32,6 @@ class CodeBreakForm(PortalForm):
         widget=forms.TextInput(attrs={"autocomplete": "off", "class": "short"}),
         error_messages={"required": "Type the number of the subject."},
     )
-    password = password_field("Your password", help_text="Typing it is your signature.")
 
     def __init__(self, subject: Numbered, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

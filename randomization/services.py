@@ -12,8 +12,10 @@ from iwrs.actors import Actor
 from iwrs.acts import act
 from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Signature
+from iwrs.signatures.services import keep, require_shown
 from randomization import letters
 from randomization.models import CodeBreakRefusal, CodeBreakRequest, ListCommitment, Randomization
+from randomization.records import code_break_record, subject_record
 
 REASONS = {
     "emergency": "Medical emergency: the treatment decides the care",
@@ -87,8 +89,12 @@ def request_code_break(
                 action="There is no treatment to show.",
             )
         with act("request code break", by=by, why=f"{reason}: {signature.meaning}"):
+            require_shown(signature, subject_record(subject))
             pk = gate.call("code_break_request", subject.pk, by.label, reason, explanation.strip())
-            request = CodeBreakRequest.objects.get(pk=pk)
+            request = CodeBreakRequest.objects.select_related("subject__centre__study").get(pk=pk)
+            centre = request.subject.centre
+            record = code_break_record(request)
+            keep(signature, record, study=centre.study, time_zone=centre.time_zone)
             outbox.queue(
                 subject.study, letters.REQUESTED, key=f"code-break-{pk}", refs={"request": pk}
             )

@@ -9,18 +9,20 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters
 
 from enrolment.access import require, subjects_for
-from enrolment.pages import Page, SubjectAct
+from enrolment.pages import Page, Signing, SubjectAct
 from iwrs.forms import PortalForm
 from iwrs.permissions import Act
+from iwrs.signatures import Record
 from randomization.forms import CodeBreakForm
 from randomization.models import CodeBreakRequest
+from randomization.records import subject_record
 from randomization.services import REASONS, request_code_break, reveal_code
 
 MEANING = "I ask to see the treatment of this subject"
 
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
-class AskCodeBreak(SubjectAct):
+class AskCodeBreak(Signing, SubjectAct):
     """Step one: a signed request, committed and counted before anything can be shown."""
 
     act = Act.BREAK_CODE
@@ -28,6 +30,7 @@ class AskCodeBreak(SubjectAct):
     heading = "Break the code of one subject"
     submit = "Sign the request"
     grave = True
+    meaning = MEANING
 
     def form(self, typed: Any = None) -> PortalForm:
         return CodeBreakForm(self.subject, typed)
@@ -38,12 +41,12 @@ class AskCodeBreak(SubjectAct):
             by=self.by,
             reason=form.cleaned_data["reason"],
             explanation=form.cleaned_data["explanation"],
-            signature=self.sign(form, MEANING),
+            signature=self.sign(form),
         )
         return redirect("code-break", pk=request.pk)
 
-    def context(self) -> dict[str, Any]:
-        return {"subject": self.subject, "meaning": MEANING}
+    def record(self) -> Record:
+        return subject_record(self.subject)
 
 
 class ShowCode(Page):

@@ -10,11 +10,14 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from enrolment.access import centres_for, require
 from enrolment.models import CodeBreakDrill
-from enrolment.pages import ActPage, CentreAct, Page
+from enrolment.pages import CentreAct, Page, Signing
 from iwrs.forms import PortalForm
+from iwrs.models import Study
 from iwrs.permissions import Act
+from iwrs.signatures import Record
 from randomization.drills import TREATMENT, Dummy, request_drill, show_drill, start_drill
 from randomization.forms import CodeBreakForm
+from randomization.records import drill_record
 from randomization.services import REASONS
 from randomization.views import AskCodeBreak, shown_once
 
@@ -58,12 +61,11 @@ class _OwnDrill(Page):
             "centre": self.centre,
             "dummy": Dummy(self.centre),
             "drill": self.drill,
-            "meaning": MEANING,
         }
 
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
-class RequestDrill(_OwnDrill, ActPage):
+class RequestDrill(Signing, _OwnDrill):
     """Step one, as for a real subject."""
 
     act = Act.PRACTISE_CODE_BREAK
@@ -71,6 +73,7 @@ class RequestDrill(_OwnDrill, ActPage):
     heading = f"Drill: {AskCodeBreak.heading}"
     submit = AskCodeBreak.submit
     grave = True
+    meaning = MEANING
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         if self.drill.requested_at:
@@ -86,9 +89,15 @@ class RequestDrill(_OwnDrill, ActPage):
             by=self.by,
             reason=form.cleaned_data["reason"],
             explanation=form.cleaned_data["explanation"],
-            signature=self.sign(form, MEANING),
+            signature=self.sign(form),
         )
         return redirect("show-drill", pk=self.drill.pk)
+
+    def record(self) -> Record:
+        return drill_record(self.drill)
+
+    def in_study(self) -> Study:
+        return self.centre.study
 
 
 class ShowDrill(_OwnDrill):

@@ -9,6 +9,7 @@ from assessments.services import create_schedule
 from dispensing.models import Kit
 from dispensing.services import assign, require_cover
 from enrolment.models import Subject
+from enrolment.records import screening_record
 from enrolment.services import open_questions, require_active
 from iwrs import clock
 from iwrs.actors import Actor
@@ -16,6 +17,8 @@ from iwrs.acts import act
 from iwrs.locks import lock
 from iwrs.models import Study
 from iwrs.problems import Problem
+from iwrs.signatures import Signature
+from iwrs.signatures.services import keep, require_shown
 from randomization.models import Randomization
 from randomization.services import allocate, list_in_use, no_list
 
@@ -41,9 +44,10 @@ class Randomized:
     first_time: bool
 
 
-def randomize(subject: Subject, *, by: Actor) -> Randomized:
+def randomize(subject: Subject, *, by: Actor, signature: Signature | None = None) -> Randomized:
     """Randomize a subject: one place in the list, one kit, the six-weekly schedule, or nothing.
 
+    People sign it on their page; an EDC system is let in by its own credentials and signs nothing.
     Idempotent: a subject who is randomized already gets the first answer (`first_time` False).
     Raises `Problem` when the study, the centre or the subject is not ready, and the one identical
     refusal when the centre has no kit.
@@ -57,12 +61,18 @@ def randomize(subject: Subject, *, by: Actor) -> Randomized:
         if subject.status == Subject.Status.RANDOMIZED:
             return first_answer(subject)
         _require_ready(subject)
+        record = screening_record(subject) if signature else None  # the act changes none of it
+        if signature and record:
+            require_shown(signature, record)
         # The schedule first and the place late: others of the stratum wait from there on.
         moment = clock.now()
         today = clock.local_date(moment, subject.centre.time_zone)
         plan = create_schedule(subject, anchor=today)
         randomization = allocate(subject, by=by, at=moment)
         kit = assign(plan.dispensations[0], on=today)
+        if signature and record:
+            zone = subject.centre.time_zone
+            keep(signature, record, study=subject.study, time_zone=zone)
         return Randomized(subject, randomization, kit, plan.visits, first_time=True)
 
 

@@ -11,11 +11,15 @@ from django.urls import reverse
 from assessments.services import OPEN
 from enrolment.access import allowed, centres_for, held_roles, studies_for, subjects_for
 from enrolment.models import Deviation, Subject
-from enrolment.pages import Page, StudyAct, SubjectAct
+from enrolment.pages import Page, Signing, StudyAct, SubjectAct
+from enrolment.records import deviation_record, screening_record
 from iwrs import clock
 from iwrs.forms import PortalForm
 from iwrs.permissions import Act
 from iwrs.problems import Problem
+from iwrs.signatures import Record
+from iwrs.signatures.services import Shown, signatures_of
+from randomization.records import code_break_record
 from trial.accrual import chart, months_of
 from trial.forms import SubjectFilter
 from trial.next_steps import next_steps
@@ -111,9 +115,18 @@ class SubjectPage(Page):
             "more": [each for each in steps if not each.now],
             "answers": answers_as_read(subject, definition),
             "unanswered": self._unanswered(subject),
+            "signatures": self._signatures(subject, Act.SEE_CODE_BREAKS in may),
             "timeline": timeline(subject, definition, code_breaks=Act.SEE_CODE_BREAKS in may),
         }
         return render(request, "trial/subject.html", context)
+
+    @staticmethod
+    def _signatures(subject: Subject, code_breaks: bool) -> list[Shown]:
+        records = [screening_record(subject)]
+        records += [deviation_record(each) for each in subject.deviations.all()]
+        if code_breaks:
+            records += [code_break_record(each) for each in subject.code_breaks.all()]
+        return signatures_of(records)
 
     @staticmethod
     def _unanswered(subject: Subject) -> list[str]:
@@ -143,22 +156,33 @@ def answers_as_read(subject: Subject, definition: Any) -> list[tuple[str, str, s
     return rows
 
 
-class Randomize(SubjectAct):
-    """Check the answers (GET), then randomize (POST). Sending twice gives the first answer."""
+class Randomize(Signing, SubjectAct):
+    """Check the answers (GET), then sign and randomize (POST). Twice gives the first answer."""
 
     act = Act.RANDOMIZE
     template_name = "trial/randomize.html"
     heading = "Check the answers, then randomize"
     grave = True
+    meaning = "I checked these answers and randomize this subject"
 
     @property
     def submit(self) -> str:  # type: ignore[override]
-        return f"Randomize subject {self.subject.number}"
+        return f"Sign and randomize subject {self.subject.number}"
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         if self.subject.status == Subject.Status.RANDOMIZED:
             return redirect("randomized", pk=self.subject.pk)
         return super().get(request, **kwargs)
+
+    def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        if self.subject.status == Subject.Status.RANDOMIZED:
+            return self._confirmed(first_time=False)
+        if self.subject.status != Subject.Status.ELIGIBLE:  # there is nothing to sign yet
+            form = PortalForm(request.POST)
+            form.is_valid()
+            form.show(self._why_not())
+            return self.show(form, status=409)
+        return super().post(request, **kwargs)
 
     def context(self) -> dict[str, Any]:
         ready = self.subject.status == Subject.Status.ELIGIBLE
@@ -168,14 +192,20 @@ class Randomize(SubjectAct):
             "problem": None if ready else self._why_not(),
         }
 
+    def record(self) -> Record:
+        return screening_record(self.subject)
+
     def _why_not(self) -> Problem:
         if self.subject.status == Subject.Status.SCREEN_FAILED:
             return Problem(code="screen_failed", title="The subject is a screen failure.")
         return not_ready(self.subject)
 
     def perform(self, form: PortalForm) -> HttpResponse:
-        result = randomize(self.subject, by=self.by)
-        again = "" if result.first_time else "?again=1"
+        result = randomize(self.subject, by=self.by, signature=self.sign(form))
+        return self._confirmed(first_time=result.first_time)
+
+    def _confirmed(self, *, first_time: bool) -> HttpResponse:
+        again = "" if first_time else "?again=1"
         return HttpResponseRedirect(reverse("randomized", args=[self.subject.pk]) + again)
 
 

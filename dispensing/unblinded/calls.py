@@ -9,9 +9,10 @@ from enrolment.models import Centre
 from iwrs.actors import Actor
 from iwrs.acts import act
 from iwrs.models import Study
-from iwrs.problems import Invalid, Problem
-from randomization.unblinded.models import StratumCursor
-from randomization.unblinded.services import abandoned
+from iwrs.problems import Problem
+from iwrs.signatures import Signature
+from randomization.unblinded.models import CallRelease, StratumCursor
+from randomization.unblinded.services import abandoned, keep_release
 
 CALLS_ALLOWED = 8  # as in the gates: with as many abandoned calls the next one is refused
 
@@ -56,19 +57,27 @@ def watch_calls(study: Study | None = None) -> list[GateAlarm]:
     return sorted(alarms, key=lambda alarm: (-alarm.abandoned, alarm.kind, alarm.name))
 
 
-def release_centre_calls(centre: Centre, *, by: Actor, why: str) -> CentreCalls:
+def release_centre_calls(
+    centre: Centre, *, by: Actor, why: str, signature: Signature | None = None
+) -> CentreCalls:
     """Let kits be assigned again after an alarm, once the abandoned calls were looked at."""
-    if not why.strip():
-        raise Invalid({"why": "Say what the calls were, and why it is safe to go on."})
     with act("release kit calls", by=by, why=why):
         calls = CentreCalls.objects.select_for_update().filter(centre=centre).first()
         if calls is None:
             raise Problem(
                 code="centre_never_stocked", title=f"Centre {centre.number} never got kits."
             )
-        calls.released_calls = max(abandoned("centre", centre.pk, calls.completed), 0)
+        count = centre_calls(centre, calls)
+        calls.released_calls = count
         calls.save(update_fields=["released_calls"])
+        release = CallRelease(study=centre.study, kind="centre", key=centre.pk, name=str(centre))
+        keep_release(release, count, by=by, why=why, signature=signature)
         return calls
+
+
+def centre_calls(centre: Centre, calls: CentreCalls | None) -> int:
+    """Calls for a kit at a centre, so far, that never became an act."""
+    return max(abandoned("centre", centre.pk, calls.completed), 0) if calls else 0
 
 
 def _attempts() -> dict[tuple[str, int], int]:

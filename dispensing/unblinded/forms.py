@@ -8,6 +8,7 @@ from dispensing.unblinded.kits_csv import MAX_BYTES
 from enrolment.models import Centre
 from iwrs.forms import PortalForm, reason_field
 from iwrs.models import Study
+from iwrs.signatures.forms import SignedForm
 
 
 class ImportForm(PortalForm):
@@ -55,8 +56,8 @@ class StockForm(PortalForm):
         )
 
 
-class ReleaseForm(PortalForm):
+class ReleaseForm(SignedForm):
     why = reason_field(
         "What were these calls, and why is it safe to go on?",
-        help_text="This text is kept in the audit trail of the unblinded side.",
+        help_text="This text is kept on the unblinded side.",
     )

@@ -5,13 +5,20 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 
+from dispensing.unblinded.calls import centre_calls
 from dispensing.unblinded.forms import ImportForm, ReleaseForm, StockForm
+from dispensing.unblinded.models import CentreCalls
 from dispensing.unblinded.services import import_kits, release_centre_calls, stock_centre
 from enrolment.models import Centre
-from enrolment.pages import StudyAct
+from enrolment.pages import Signing, StudyAct
 from iwrs.forms import PortalForm
 from iwrs.permissions import Act
 from iwrs.problems import Invalid, Problem
+from iwrs.signatures import Record
+from iwrs.signatures.services import signatures_of
+from randomization.unblinded.records import calls_record, release_record
+from randomization.unblinded.services import releases_of
+from randomization.unblinded.views import RELEASE_MEANING
 
 
 class ImportKits(StudyAct):
@@ -67,13 +74,15 @@ class StockCentre(StudyAct):
         )
 
 
-class ReleaseKitCalls(StudyAct):
+class ReleaseKitCalls(Signing, StudyAct):
     """Let kits be assigned at a centre again after an alarm."""
 
     act = Act.MANAGE_STOCK
     form_class = ReleaseForm
     heading = "Release kit calls"
-    submit = "Release"
+    template_name = "randomization/unblinded/release.html"
+    submit = "Sign and release"
+    meaning = RELEASE_MEANING
     place: Centre
 
     def find(self, **kwargs: Any) -> None:
@@ -84,6 +93,21 @@ class ReleaseKitCalls(StudyAct):
             "Find out why before you let kits be assigned again."
         )
 
+    def record(self) -> Record:
+        made = CentreCalls.objects.filter(centre=self.place).first()
+        self.calls = centre_calls(self.place, made)
+        return calls_record("centre", self.place.pk, str(self.place), self.calls)
+
+    def context(self) -> dict[str, Any]:
+        earlier = releases_of(self.study, "centre", self.place.pk)
+        signed = signatures_of(release_record(each) for each in earlier)
+        return super().context() | {
+            "calls": self.calls,
+            "earlier": earlier,
+            "signatures": signed,
+        }
+
     def perform(self, form: PortalForm) -> HttpResponse:
-        release_centre_calls(self.place, by=self.by, why=form.cleaned_data["why"])
+        why = form.cleaned_data["why"]
+        release_centre_calls(self.place, by=self.by, why=why, signature=self.sign(form))
         return self.done(f"Kits can be assigned at centre {self.place} again.")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-TWICE = {"accounts", "audit", "sessions", "account", "mfa", "socialaccount"}
+TWICE = {"accounts", "audit", "sessions", "account", "mfa", "socialaccount", "signatures"}
 
 
 class UnblindedAccountsRouter:

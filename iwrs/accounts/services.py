@@ -18,7 +18,6 @@ from iwrs.accounts.models import SignInEvent, User
 from iwrs.actors import Actor
 from iwrs.acts import act
 from iwrs.problems import Invalid, Problem
-from iwrs.signatures import Signature, sign
 
 log = structlog.get_logger(__name__)
 MOST_FAILURES = 5
@@ -56,29 +55,6 @@ def checked_password(user: User, password: str, *, by: Caller) -> bool:
             return True
         count_failure(row, by=by, method="password")
         return False
-
-
-def sign_counted(user: User, password: str, *, meaning: str) -> Signature:
-    """Take a signature; a wrong password counts like a wrong one at sign-in.
-
-    Raises `Invalid` on the field `password`, or `Problem` (`account_locked`, 403) when the
-    account is locked now: a session left open must not serve to guess its owner's password.
-    """
-    wrong: Invalid | None = None
-    with transaction.atomic():
-        row = User.objects.select_for_update().get(pk=user.pk)
-        if not is_locked(row):
-            try:
-                signature = sign(row, password, meaning=meaning)
-            except Invalid as problem:
-                wrong = problem
-                count_failure(row, by=Caller(), method="signature")
-            else:
-                forget_failures(row)
-                return signature
-    if wrong is not None and not is_locked(row):
-        raise wrong
-    raise account_is_locked()
 
 
 def account_is_locked() -> Problem:

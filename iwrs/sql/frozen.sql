@@ -107,3 +107,35 @@ BEGIN
         END IF;
     END LOOP;
 END $$;
+
+-- A signature: stamped by the database's clock, true to the record it names, and never changed,
+-- by the owner neither (21 CFR 11.50, 11.70). The table exists on both sides.
+CREATE OR REPLACE FUNCTION public.sign_once() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'a signature is never changed';
+    END IF;
+    IF NEW.sha256 IS DISTINCT FROM encode(sha256(convert_to(NEW.canonical, 'UTF8')), 'hex')
+       OR NEW.canonical::jsonb ->> 'kind' IS DISTINCT FROM NEW.record_kind
+       OR NEW.canonical::jsonb ->> 'id' IS DISTINCT FROM NEW.record_pk::text THEN
+        RAISE EXCEPTION USING ERRCODE = '23514', MESSAGE = 'a signature is true to its record';
+    END IF;
+    NEW.signed_at := clock_timestamp();
+    RETURN NEW;
+END $$;
+
+DO $$
+DECLARE
+    v_table regclass;
+BEGIN
+    FOREACH v_table IN ARRAY ARRAY[to_regclass('public.signatures_signedrecord'),
+                                   to_regclass('unblinded.signatures_signedrecord')] LOOP
+        IF v_table IS NOT NULL THEN  -- the second is made by the second alias, which comes last
+            EXECUTE format('CREATE OR REPLACE TRIGGER sign_once BEFORE INSERT OR UPDATE OR DELETE '
+                           'ON %s FOR EACH ROW EXECUTE FUNCTION public.sign_once()', v_table);
+        END IF;
+    END LOOP;
+END $$;

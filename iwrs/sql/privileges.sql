@@ -39,6 +39,9 @@ BEGIN
     IF to_regclass('unblinded.django_session') IS NOT NULL THEN
         GRANT DELETE ON unblinded.django_session TO iwrs_unblinded;
     END IF;
+    IF to_regclass('unblinded.signatures_signedrecord') IS NOT NULL THEN
+        REVOKE UPDATE ON unblinded.signatures_signedrecord FROM iwrs_unblinded;
+    END IF;
 END $$;
 GRANT DELETE ON public.oauth2_provider_accesstoken, public.oauth2_provider_refreshtoken,
     public.oauth2_provider_grant, public.oauth2_provider_idtoken TO iwrs_blinded;
@@ -51,6 +54,10 @@ REVOKE ALL ON public.accounts_user, public.accounts_studyrole, public.accounts_s
     public.oauth2_provider_accesstoken, public.oauth2_provider_refreshtoken,
     public.oauth2_provider_grant, public.oauth2_provider_idtoken, public.iwrs_edcclient,
     public.iwrs_idempotencyrecord FROM iwrs_unblinded;
+
+-- A signature is never edited; who mistyped when signing is nothing to the unblinded side.
+REVOKE UPDATE ON public.signatures_signedrecord FROM iwrs_blinded;
+REVOKE ALL ON public.signatures_signingstate FROM iwrs_unblinded;
 
 -- A loaded definition is never edited.
 REVOKE UPDATE ON public.iwrs_studyversion FROM iwrs_blinded;
@@ -82,7 +89,8 @@ REVOKE UPDATE ON public.randomization_randomization, public.dsmb_datacut,
     public.dsmb_interimnotice FROM iwrs_blinded;
 
 -- The list and who got what are written once: entries by the unblinded side, the rest by gates.
-REVOKE UPDATE ON unblinded.list_entry, unblinded.cover_kit FROM iwrs_unblinded;
+REVOKE UPDATE ON unblinded.list_entry, unblinded.cover_kit, unblinded.call_release
+    FROM iwrs_unblinded;
 REVOKE INSERT, UPDATE ON unblinded.allocation, unblinded.kit_assignment FROM iwrs_unblinded;
 
 -- Django's own lists of tables and permissions are written by migrations.

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from enrolment.models import Subject
 from iwrs.audit import audited
@@ -77,6 +78,32 @@ class StratumCursor(models.Model):
 
     def __str__(self) -> str:
         return f"{self.stratum_key}: {self.used} of {self.length}"
+
+
+class CallRelease(models.Model):
+    """That somebody looked at the abandoned calls of a stratum or a centre, and let it go on.
+
+    `kind` is `stratum` or `centre`, `key` the row's key there. Written once, changed by nobody.
+    """
+
+    study = models.ForeignKey(Study, on_delete=models.DO_NOTHING, related_name="+")
+    kind = models.CharField(max_length=10, choices=[("stratum", "Stratum"), ("centre", "Centre")])
+    key = models.BigIntegerField()
+    name = models.CharField(max_length=250)
+    calls = models.PositiveIntegerField(help_text="Abandoned calls so far.")
+    reason = models.CharField(max_length=300)
+    released_by = models.CharField(max_length=200)
+    released_at = models.DateTimeField(db_default=Now(), help_text="The database's clock.")
+
+    class Meta:
+        db_table = 'unblinded"."call_release'
+        constraints = [
+            models.CheckConstraint(name="release_has_a_reason", condition=~Q(reason="")),
+        ]
+        indexes = [models.Index("study", "kind", "key", name="release_by_place")]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.calls}"
 
 
 class ListEntry(models.Model):

@@ -4,23 +4,27 @@ import secrets
 from dataclasses import asdict
 
 from django.db import connection
+from django.db.models import QuerySet
 
 from iwrs import clock
 from iwrs.actors import Actor
 from iwrs.acts import act
 from iwrs.definition import StudyDefinition
 from iwrs.models import Study
-from iwrs.problems import Problem
+from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Signature
+from iwrs.signatures.services import keep, require_shown
 from iwrs.studies import lock_design
 from randomization.listing import ALGORITHM, Entry, ListDesign, commit, generate
 from randomization.models import ListCommitment
 from randomization.unblinded.models import (
+    CallRelease,
     CodeBreakBudget,
     ListEntry,
     RandomizationList,
     StratumCursor,
 )
+from randomization.unblinded.records import calls_record, list_record, release_record
 
 
 def list_design(definition: StudyDefinition) -> ListDesign:
@@ -82,6 +86,7 @@ def approve_list(made: RandomizationList, *, by: Actor, signature: Signature) ->
     with act("approve list", by=by, why=signature.meaning):
         lock_design(made.study)
         made = RandomizationList.objects.select_for_update().get(pk=made.pk)
+        require_shown(signature, list_record(made))
         _require_approvable(made, by)
         if not made.first_approved_by:
             made.first_approved_by = by.label
@@ -92,18 +97,46 @@ def approve_list(made: RandomizationList, *, by: Actor, signature: Signature) ->
             made.second_approved_at = signature.signed_at
             made.status = RandomizationList.Status.ACTIVE
         made.save()
+        keep(signature, list_record(made), study=made.study)
         if made.status == RandomizationList.Status.ACTIVE:
             _activate(made)
         return made
 
 
-def release_calls(cursor: StratumCursor, *, by: Actor, why: str) -> StratumCursor:
+def release_calls(
+    cursor: StratumCursor, *, by: Actor, why: str, signature: Signature | None = None
+) -> StratumCursor:
     """Let allocation go on after an alarm, once the abandoned calls were looked at."""
     with act("release allocation calls", by=by, why=why):
         cursor = StratumCursor.objects.select_for_update().get(pk=cursor.pk)
-        cursor.released_calls = max(abandoned("stratum", cursor.pk, cursor.used), 0)
+        calls = max(abandoned("stratum", cursor.pk, cursor.used), 0)
+        cursor.released_calls = calls
         cursor.save(update_fields=["released_calls"])
+        release = CallRelease(
+            study=cursor.list.study, kind="stratum", key=cursor.pk, name=cursor.stratum_key
+        )
+        keep_release(release, calls, by=by, why=why, signature=signature)
         return cursor
+
+
+def keep_release(
+    release: CallRelease, calls: int, *, by: Actor, why: str, signature: Signature | None
+) -> None:
+    """Keep who released the calls of a place, when and why, within an open act."""
+    if not why.strip():
+        raise Invalid({"why": "Say what the calls were, and why it is safe to go on."})
+    if signature:
+        shown = calls_record(release.kind, release.key, release.name, calls)
+        require_shown(signature, shown)
+    release.calls, release.reason, release.released_by = calls, why.strip(), by.label
+    release.save()
+    if signature:
+        keep(signature, release_record(release), study=release.study)
+
+
+def releases_of(study: Study, kind: str, key: int) -> QuerySet[CallRelease]:
+    """Earlier releases of one stratum or centre, newest first."""
+    return CallRelease.objects.filter(study=study, kind=kind, key=key).order_by("-pk")
 
 
 def abandoned(kind: str, pk: int, completed: int) -> int:

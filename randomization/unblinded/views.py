@@ -6,14 +6,24 @@ from django.db.models import Count
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 
-from enrolment.pages import StudyAct
+from enrolment.pages import Signing, StudyAct
 from iwrs.forms import PortalForm
 from iwrs.permissions import Act
-from randomization.unblinded.forms import ApproveForm, GenerateForm, ReleaseForm
+from iwrs.signatures import Record
+from iwrs.signatures.services import signatures_of
+from randomization.unblinded.forms import GenerateForm, ReleaseForm
 from randomization.unblinded.models import ListEntry, RandomizationList, StratumCursor
-from randomization.unblinded.services import approve_list, generate_list, release_calls
+from randomization.unblinded.records import calls_record, list_record, release_record
+from randomization.unblinded.services import (
+    abandoned,
+    approve_list,
+    generate_list,
+    release_calls,
+    releases_of,
+)
 
-MEANING = "I reviewed this randomization list's design and approve its use."
+RELEASE_MEANING = "I looked at these calls, and it is safe to go on"
+MEANING = "I reviewed this randomization list's design and approve its use"
 
 
 class GenerateList(StudyAct):
@@ -33,15 +43,15 @@ class GenerateList(StudyAct):
         return self.done(f"List {made.number} is generated. It waits for two approvals.")
 
 
-class ApproveList(StudyAct):
+class ApproveList(Signing, StudyAct):
     """Sign a list. The second signature makes it active."""
 
     act = Act.MANAGE_LIST
-    form_class = ApproveForm
     template_name = "randomization/unblinded/approve_list.html"
     heading = "Approve the randomization list"
     submit = "Sign and approve"
     grave: ClassVar[bool] = True
+    meaning = MEANING
     made: RandomizationList
 
     def find(self, **kwargs: Any) -> None:
@@ -53,21 +63,26 @@ class ApproveList(StudyAct):
             "made": self.made,
             "strata": contents(self.made),
             "arms": self.study.definition.arms,
-            "meaning": MEANING,
+            "signatures": signatures_of([list_record(self.made)]),
         }
 
+    def record(self) -> Record:
+        return list_record(self.made)
+
     def perform(self, form: PortalForm) -> HttpResponse:
-        made = approve_list(self.made, by=self.by, signature=self.sign(form, MEANING))
+        made = approve_list(self.made, by=self.by, signature=self.sign(form))
         return self.done(f"List {made.number} is signed. Its state: {made.get_status_display()}.")
 
 
-class ReleaseAllocation(StudyAct):
+class ReleaseAllocation(Signing, StudyAct):
     """Let a stratum's allocation go on after an alarm."""
 
     act = Act.MANAGE_LIST
     form_class = ReleaseForm
     heading = "Release allocation"
-    submit = "Release"
+    template_name = "randomization/unblinded/release.html"
+    submit = "Sign and release"
+    meaning = RELEASE_MEANING
     cursor: StratumCursor
 
     def find(self, **kwargs: Any) -> None:
@@ -79,8 +94,23 @@ class ReleaseAllocation(StudyAct):
             "Find out why before you let allocation go on."
         )
 
+    def record(self) -> Record:
+        made = self.cursor
+        self.calls = max(abandoned("stratum", made.pk, made.used), 0)
+        return calls_record("stratum", made.pk, made.stratum_key, self.calls)
+
+    def context(self) -> dict[str, Any]:
+        earlier = releases_of(self.study, "stratum", self.cursor.pk)
+        signed = signatures_of(release_record(each) for each in earlier)
+        return super().context() | {
+            "calls": self.calls,
+            "earlier": earlier,
+            "signatures": signed,
+        }
+
     def perform(self, form: PortalForm) -> HttpResponse:
-        release_calls(self.cursor, by=self.by, why=form.cleaned_data["why"])
+        why = form.cleaned_data["why"]
+        release_calls(self.cursor, by=self.by, why=why, signature=self.sign(form))
         return self.done(f"Allocation in stratum {self.cursor.stratum_key} goes on.")
 
 

@@ -68,7 +68,9 @@ def test_two_clicks_on_randomize_give_one_place_and_one_answer(portal, visit):
     subject = a_subject(portal.here)
     page = visit(portal.investigator, viewport=DESKTOP)
     page.goto(f"/subjects/{subject.pk}/randomize/")
-    page.get_by_role("button", name="Randomize subject").dblclick()
+    page.get_by_label("Your e-mail address").fill(portal.investigator.email)
+    page.get_by_label("Your password").fill(PASSWORD)
+    page.get_by_role("button", name="randomize subject").dblclick()
     expect(
         page.get_by_role("heading", name=f"Subject {subject.number} is randomized")
     ).to_be_visible()
@@ -90,6 +92,7 @@ def test_code_is_shown_once_and_not_on_the_way_back(portal, visit):
     page.get_by_label("Medical emergency").check()
     page.get_by_label("Why must the treatment be known?").fill("Severe reaction on 3 May")
     page.get_by_label("Type the number of the subject").fill(subject.number)
+    page.get_by_label("Your e-mail address").fill(portal.investigator.email)
     page.get_by_label("Your password").fill(PASSWORD)
     page.get_by_role("button", name="Sign the request").click()
     page.get_by_role("button", name="Show the treatment once").click()

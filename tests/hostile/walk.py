@@ -25,7 +25,7 @@ _UNWATCHED_TABLES = (
     *(
         f"{schema}.{table}"
         for schema in ("public", "unblinded")
-        for table in ("django_session", "accounts_signinevent")
+        for table in ("django_session", "accounts_signinevent", "signatures_signingstate")
     ),
     "public.randomization_codebreakrefusal",
 )
@@ -63,10 +63,13 @@ class Form:
     fields: list[Field]
     send: Callable[[str, dict[str, Any]], HttpResponse]
     open: Callable[[str], HttpResponse]
+    person: str = ""  # e-mail address of whose browser it is
 
     def typed(self, **changes: str) -> dict[str, Any]:
         """What an honest person would send, but for `changes`."""
         honest = {each.name: _honest(each) for each in self.fields}
+        if "signer" in honest:
+            honest["signer"] = self.person
         return {k: v for k, v in (honest | changes).items() if v is not None}
 
     def post(self, typed: dict[str, Any]) -> HttpResponse:
@@ -104,10 +107,14 @@ def forms_in(answer: Any, page: str, browser: Any, address: str = "") -> list[Fo
     reader = _Forms()
     reader.feed(answer.content.decode())
     return [
-        Form(page, target or address or page, fields, browser.post, browser.get)
+        Form(page, target or address or page, fields, browser.post, browser.get, _email(browser))
         for target, fields in reader.forms
         if target != reverse("sign-out")
     ]
+
+
+def _email(browser: Any) -> str:
+    return str(getattr(browser, "person", ""))
 
 
 def all_forms(addresses: Iterable[tuple[str, str]], browsers: Iterable[Any]) -> list[Form]:
@@ -186,6 +193,7 @@ def _readable_tables() -> list[str]:
 def signed_in(user: Any) -> Client:
     client = Client(raise_request_exception=False)
     client.force_login(user)
+    client.person = user.email  # type: ignore[attr-defined]
     return client
 
 

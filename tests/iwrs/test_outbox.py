@@ -173,7 +173,13 @@ def test_the_rooms_letters_are_found_without_being_imported():
     shown = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    topics = ["account-locked", "code-break-budget", "code-break-requested", "interim-notice"]
+    topics = [
+        "account-locked",
+        "code-break-budget",
+        "code-break-requested",
+        "interim-notice",
+        "signing-locked",
+    ]
     assert shown.stdout.strip() == str([*topics, "visit-overdue", "visit-reminder"])
 
 

@@ -18,8 +18,7 @@ from tests.factories import (
     baseline_values,
     passing_answers,
 )
-
-PASSWORD = "correct horse battery staple"
+from tests.signing import sign_page
 
 
 def day(days=0):
@@ -87,7 +86,7 @@ def test_a_suspended_centre_screens_nobody(site, coordinator, signed_in):
     assert answer.status_code == 409
     assert f"Centre {site.here.number} is not active." in answer.content.decode()
     activate = reverse("activate-centre", args=[site.here.pk])
-    manager.post(activate, {"ethics_approved_on": day(-10)})
+    sign_page(manager, site.study_manager, activate, {"ethics_approved_on": day(-10)})
     assert coordinator.post(address, typed).status_code == 302
 
 
@@ -96,7 +95,7 @@ def test_a_centre_without_approval_is_not_activated(site, signed_in):
     planned = a_centre(site.study, active=False, cover=0)
     manager = signed_in(site.study_manager)
     address = reverse("activate-centre", args=[planned.pk])
-    answer = manager.post(address, {"ethics_approved_on": day(3)})
+    answer = sign_page(manager, site.study_manager, address, {"ethics_approved_on": day(3)})
     assert answer.status_code == 422
     assert b"This day is in the future." in answer.content
     planned.refresh_from_db()
@@ -144,11 +143,11 @@ def test_deviation_is_asked_by_one_person_and_signed_by_another(site, coordinato
     manager = signed_in(site.study_manager)
     assert b"Tissue was used up" in manager.get(approve).content
     assert approve in manager.get(reverse("home")).content.decode()
-    wrong = manager.post(approve, {"password": "not this one"})
+    wrong = sign_page(manager, site.study_manager, approve, password="not this one")
     assert wrong.status_code == 422
-    assert b"This is not your password." in wrong.content
+    assert b"This is not your e-mail address and your password." in wrong.content
     assert b"not this one" not in wrong.content
-    manager.post(approve, {"password": PASSWORD})
+    sign_page(manager, site.study_manager, approve)
     subject.refresh_from_db()
     deviation.refresh_from_db()
     assert (subject.status, deviation.approved_by) == ("eligible", str(site.study_manager))
@@ -158,9 +157,10 @@ def test_randomize_checks_answers_then_confirms_and_repeats_the_first_answer(sit
     subject = a_subject(site.here)
     address = reverse("randomize", args=[subject.pk])
     check = coordinator.get(address).content.decode()
-    assert f"Randomize subject {subject.number}" in check
+    assert f"Sign and randomize subject {subject.number}" in check
     assert "Visceral metastasis present?" in check
-    first = coordinator.post(address, follow=True)
+    sent = sign_page(coordinator, site.site_coordinator, address)
+    first = coordinator.get(sent.url)
     again = coordinator.post(address, follow=True)
     subject.refresh_from_db()
     kit = subject.dispensations.get(number=0).kit
@@ -182,7 +182,7 @@ def test_a_subject_who_is_not_eligible_is_told_why(site, coordinator):
     address = reverse("randomize", args=[subject.pk])
     page = coordinator.get(address).content.decode()
     assert "more than one line of chemotherapy" in page
-    assert "Randomize subject" not in page
+    assert "randomize subject" not in page
     answer = coordinator.post(address)
     assert answer.status_code == 409
     assert not site.study.randomizations.exists()
@@ -192,8 +192,9 @@ def test_a_subject_who_is_not_eligible_is_told_why(site, coordinator):
 def test_no_kit_is_one_refusal_and_changes_nothing(site, signed_in):
     bare = a_centre(site.study, cover=0)
     subject = a_subject(bare)
-    browser = signed_in(a_user("investigator", centre=bare))
-    answer = browser.post(reverse("randomize", args=[subject.pk]))
+    investigator = a_user("investigator", centre=bare)
+    address = reverse("randomize", args=[subject.pk])
+    answer = sign_page(signed_in(investigator), investigator, address)
     assert answer.status_code == 409
     assert b"No kit can be assigned at this centre now." in answer.content
     subject.refresh_from_db()

@@ -12,6 +12,7 @@ from enrolment.services import suspend_centre
 from iwrs import clock
 from randomization.models import Randomization
 from tests.factories import TESTER, a_randomized_subject, a_subject
+from tests.signing import components, sign_page
 
 WATCHED = (Randomization, Dispensation, SubjectEvent, TumourRead, DataCut, Extract)
 
@@ -60,6 +61,7 @@ def test_an_extract_for_a_recipient_without_a_key(site, signed_in):
     typed = {"cut": DataCut.objects.get().pk, "recipient": recipient.key, "reason": "First look"}
     address = reverse("request-extract", args=[site.study.code])
     text = f"No key is registered for {recipient.label}."
+    typed |= components(site.administrator, administrator.get(address))
     page = refused(administrator, address, typed, status=409, text=text)
     assert "Ask the unblinded statistician to register the recipient" in page
     assert "First look</textarea>" in page
@@ -82,7 +84,8 @@ def test_randomizing_at_a_suspended_centre(site, coordinator):
     suspend_centre(site.here, by=TESTER, why="Audit finding")
     address = reverse("randomize", args=[subject.pk])
     text = f"Centre {site.here.number} is not active."
-    refused(coordinator, address, {}, status=409, text=text)
+    typed = components(site.site_coordinator, coordinator.get(address))
+    refused(coordinator, address, typed, status=409, text=text)
     subject.refresh_from_db()
     assert (subject.status, subject.randomized_at) == ("eligible", None)
 
@@ -93,14 +96,15 @@ def test_randomizing_while_accrual_is_paused(site, coordinator, signed_in):
     signed_in(site.study_manager).post(state, {"status": "paused", "why": "Safety review"})
     address = reverse("randomize", args=[subject.pk])
     text = "The study is not open to accrual."
-    refused(coordinator, address, {}, status=409, text=text)
+    typed = components(site.site_coordinator, coordinator.get(address))
+    refused(coordinator, address, typed, status=409, text=text)
 
 
 @pytest.mark.requirement("REQ-003")
 def test_randomizing_twice_gives_the_first_answer_and_makes_nothing(site, coordinator):
     subject = a_subject(site.here)
     address = reverse("randomize", args=[subject.pk])
-    first = coordinator.post(address)
+    first = sign_page(coordinator, site.site_coordinator, address)
     before = rows()
     again = coordinator.post(address)
     assert first.url == reverse("randomized", args=[subject.pk])

@@ -9,8 +9,7 @@ from iwrs.accounts.models import Role
 from iwrs.permissions import Act, may
 from randomization.models import CodeBreakRequest
 from tests.factories import a_randomized_subject, a_user, arm_of
-
-PASSWORD = "correct horse battery staple"
+from tests.signing import sign_page
 
 
 def typed(subject, **changes):
@@ -18,7 +17,6 @@ def typed(subject, **changes):
         "reason": "emergency",
         "explanation": "Severe reaction, treatment depends on it",
         "read_back": subject.number,
-        "password": PASSWORD,
     } | changes
 
 
@@ -30,7 +28,8 @@ def test_treatment_is_shown_once_and_to_its_requester_only(committed_site, signe
     arm = arm_of(subject)
     label = next(a.label for a in site.study.definition.arms if a.code == arm)
     investigator = signed_in(site.investigator)
-    answer = investigator.post(reverse("ask-code-break", args=[subject.pk]), typed(subject))
+    ask = reverse("ask-code-break", args=[subject.pk])
+    answer = sign_page(investigator, site.investigator, ask, typed(subject))
     asked = CodeBreakRequest.objects.get()
     show = reverse("code-break", args=[asked.pk])
     assert answer.url == show
@@ -62,7 +61,7 @@ def test_treatment_is_shown_once_and_to_its_requester_only(committed_site, signe
 @pytest.mark.parametrize(
     ("changes", "status", "text"),
     [
-        ({"password": "guess"}, 422, "This is not your password."),
+        ({"password": "guess"}, 422, "This is not your e-mail address and your password."),
         ({"read_back": "0000-000"}, 422, "This is not the number of this subject."),
         ({"explanation": " "}, 422, "Write a few words here."),
         ({"reason": ""}, 422, "Choose one of the answers."),
@@ -71,7 +70,8 @@ def test_treatment_is_shown_once_and_to_its_requester_only(committed_site, signe
 def test_nothing_is_requested_with_a_wrong_answer(site, signed_in, changes, status, text):
     subject = a_randomized_subject(site.here)
     address = reverse("ask-code-break", args=[subject.pk])
-    answer = signed_in(site.investigator).post(address, typed(subject, **changes))
+    browser = signed_in(site.investigator)
+    answer = sign_page(browser, site.investigator, address, typed(subject), **changes)
     assert answer.status_code == status
     assert text in answer.content.decode()
     assert not CodeBreakRequest.objects.exists()

@@ -7,9 +7,7 @@ from django.test import Client
 from django.urls import reverse
 
 from iwrs.accounts.models import Role, User
-from iwrs.accounts.services import sign_counted
 from iwrs.accounts.views import REFUSED
-from iwrs.problems import Invalid, Problem
 from tests.factories import a_centre, a_study, a_user
 
 PASSWORD = "correct horse battery staple"
@@ -77,19 +75,6 @@ def test_five_wrong_passwords_lock_for_fifteen_minutes(person):
     assert send(Client(), person.email, PASSWORD).status_code == 302
     person.refresh_from_db()
     assert (person.failed_attempts, person.locked_until) == (0, None)
-
-
-@pytest.mark.requirement("REQ-016")
-def test_a_wrong_password_at_signing_counts_the_same(person):
-    for _ in range(4):
-        with pytest.raises(Invalid) as wrong:
-            sign_counted(person, WRONG, meaning="I approve")
-        assert set(wrong.value.errors) == {"password"}
-    with pytest.raises(Problem) as locked:
-        sign_counted(person, WRONG, meaning="I approve")
-    assert locked.value.code == "account_locked"
-    with pytest.raises(Problem):
-        sign_counted(person, PASSWORD, meaning="I approve")
 
 
 def test_sign_out_ends_the_session_and_needs_post(person):

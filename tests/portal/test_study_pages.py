@@ -21,6 +21,7 @@ from tests.factories import (
     a_subject,
 )
 from tests.roles import as_unblinded
+from tests.signing import sign_page
 from trial.accrual import Month, chart, months_of
 from trial.middleware import moment_of
 from trial.worklist import RECENT, work_of
@@ -218,7 +219,8 @@ def test_who_also_works_in_a_real_study_keeps_the_real_clock(site, signed_in):
     assert "11 February 2011" not in page
     assert "Time in the replayed study" not in page
     yesterday = (clock.today("Europe/Paris") - timedelta(days=1)).isoformat()
-    manager.post(reverse("activate-centre", args=[centre.pk]), {"ethics_approved_on": yesterday})
+    address = reverse("activate-centre", args=[centre.pk])
+    sign_page(manager, site.study_manager, address, {"ethics_approved_on": yesterday})
     centre.refresh_from_db()
     assert centre.status == "active"
     assert clock.now() - centre.activated_at < timedelta(minutes=1)

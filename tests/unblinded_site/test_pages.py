@@ -13,16 +13,23 @@ from dispensing.unblinded.numbers import vendor_csv
 from dsmb.unblinded.models import RecipientKey
 from iwrs.accounts.models import Role, StudyRole, User
 from iwrs.models import Study
+from iwrs.signatures.models import SignedRecord
 from randomization.models import ListCommitment
-from randomization.unblinded.models import RandomizationList, StratumCursor
+from randomization.unblinded.models import CallRelease, RandomizationList, StratumCursor
+from randomization.unblinded.records import release_record
 from tests.dispensing.depots import fill_depot, lots, years_ahead
 from tests.factories import a_centre, a_study
 from tests.roles import as_unblinded
+from tests.signing import components
 from tests.unblinded_site.conftest import PASSWORD, Browser
 
 
 def text_of(response) -> str:
     return response.content.decode()
+
+
+def sign(browser: Browser, user: User, address: str, **changes: str):
+    return browser.post(address, **components(user, browser.get(address), **changes))
 
 
 def the_list() -> RandomizationList:
@@ -86,10 +93,10 @@ class TestLists:
         page = text_of(second.get(address))
         assert made.merkle_root in page
         assert "visceral=yes|sensitive=no" in page
-        assert second.post(address, password=PASSWORD).status_code == 302
+        assert sign(second, people[1], address).status_code == 302
         assert the_list().status == "approved"
         assert not ListCommitment.objects.filter(study=study).exists()
-        assert third.post(address, password=PASSWORD).status_code == 302
+        assert sign(third, people[2], address).status_code == 302
         done = the_list()
         assert done.status == "active"
         assert (done.first_approved_by, done.second_approved_by) == (
@@ -100,24 +107,26 @@ class TestLists:
 
     @pytest.mark.requirement("REQ-041")
     def test_who_generated_or_signed_cannot_sign(self, study: Study, person):
-        first, second = (Browser(person(Role.UNBLINDED_STATISTICIAN)) for _ in range(2))
+        people = [person(Role.UNBLINDED_STATISTICIAN) for _ in range(2)]
+        first, second = (Browser(each) for each in people)
         first.post(reverse("generate-list", args=[study.code]))
         address = reverse("approve-list", args=[study.code, the_list().pk])
-        refused = first.post(address, password=PASSWORD)
+        refused = sign(first, people[0], address)
         assert refused.status_code == 409
         assert "approved by two people" in text_of(refused)
-        second.post(address, password=PASSWORD)
-        assert second.post(address, password=PASSWORD).status_code == 409
+        sign(second, people[1], address)
+        assert sign(second, people[1], address).status_code == 409
         assert the_list().status == "approved"
 
     @pytest.mark.requirement("REQ-039")
     def test_a_wrong_password_is_no_signature(self, study: Study, person):
-        first, second = (Browser(person(Role.UNBLINDED_STATISTICIAN)) for _ in range(2))
+        people = [person(Role.UNBLINDED_STATISTICIAN) for _ in range(2)]
+        first, second = (Browser(each) for each in people)
         first.post(reverse("generate-list", args=[study.code]))
         address = reverse("approve-list", args=[study.code, the_list().pk])
-        refused = second.post(address, password="a guess of mine")
+        refused = sign(second, people[1], address, password="a guess of mine")
         assert refused.status_code == 422
-        assert "not your password" in text_of(refused)
+        assert "not your e-mail address and your password" in text_of(refused)
         assert "a guess of mine" not in text_of(refused)
         assert the_list().status == "generated"
 
@@ -212,7 +221,10 @@ def call_often(kind: str, pk: int, times: int) -> None:
 
 
 class TestAlarms:
-    def test_calls_of_a_centre_are_shown_and_released(self, study: Study, supplier: Browser):
+    @pytest.mark.requirement("REQ-037")
+    def test_calls_of_a_centre_are_shown_and_released(self, study: Study, person):
+        user = person(Role.SUPPLY_MANAGER)
+        supplier = Browser(user)
         centre = a_centre(study, cover=1)
         assert "Alarms" not in text_of(supplier.get("/"))
         call_often("centre", centre.pk, 9)
@@ -221,11 +233,23 @@ class TestAlarms:
         assert "9 calls begun and not completed" in page
         assert "Paused" in page
         assert address in page
-        assert supplier.post(address, why="").status_code == 422
-        assert supplier.post(address, why="A network fault; seen with the site").status_code == 302
+        assert sign(supplier, user, address, why="").status_code == 422
+        why = "A network fault; seen with the site"
+        assert supplier.post(address, why=why).status_code == 422  # not signed
+        typed = components(user, supplier.get(address), why=why)
+        call_often("centre", centre.pk, 1)
+        assert supplier.post(address, **typed).status_code == 409  # one call more than was shown
+        assert sign(supplier, user, address, why=why).status_code == 302
         assert "Alarms" not in text_of(supplier.get("/"))
         with as_unblinded():
-            assert CentreCalls.objects.get(centre=centre).released_calls == 9
+            assert CentreCalls.objects.get(centre=centre).released_calls == 10
+            release = CallRelease.objects.get()
+            assert (release.kind, release.key, release.calls) == ("centre", centre.pk, 10)
+            assert (release.reason, release.released_by) == (why, str(user))
+            kept = SignedRecord.objects.get()
+            assert kept.sha256 == release_record(release).sha256
+            assert kept.printed_name == user.name
+        assert why in text_of(supplier.get(address))
 
     def test_calls_of_a_stratum_are_shown_and_released(self, unblinded_side: None):
         study = a_study()
@@ -244,7 +268,9 @@ class TestAlarms:
         assert "3 calls begun" in page
         assert "Paused" not in page
         address = reverse("release-allocation", args=[study.code, cursor.pk])
-        assert browser.post(address, why="Tested with the vendor").status_code == 302
+        assert sign(browser, user, address, why="Tested with the vendor").status_code == 302
+        with as_unblinded():
+            assert CallRelease.objects.get().reason == "Tested with the vendor"
         assert "Alarms" not in text_of(browser.get("/"))
 
 

@@ -21,6 +21,7 @@ ROOMS = {
     "accounts",
     "audit",
     "iwrs",
+    "signatures",
     "enrolment",
     "randomization",
     "dispensing",
@@ -51,9 +52,12 @@ WITHOUT_HISTORY = {
     "Mark": "how far each table is sealed",
     "Access": "a look at a sensitive page: written once, then sealed",
     "Review": "a period that was reviewed: written once, then sealed",
+    "CallRelease": "written once, with who, why and when",
+    "SignedRecord": "written once, stamped and checked by the database, changed by nobody",
+    "SigningState": "counts wrong tries to sign; who is told of a lock gets a letter",
     # counters of the gates
-    "StratumCursor": "calls of a stratum; gap: the reason of a release is lost",
-    "CentreCalls": "calls of a centre; gap: the reason of a release is lost",
+    "StratumCursor": "calls of a stratum; a release of them is a CallRelease",
+    "CentreCalls": "calls of a centre; a release of them is a CallRelease",
     "CodeBreakBudget": "requests of a study",
 }
 

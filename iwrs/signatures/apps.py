@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class SignaturesConfig(AppConfig):
+    name = "iwrs.signatures"
+    label = "signatures"
+    default_auto_field = "django.db.models.BigAutoField"

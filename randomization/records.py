@@ -1,0 +1,40 @@
+"""What people sign in room 2, as records (`iwrs.signatures`). Never an arm."""
+
+from enrolment.models import CodeBreakDrill, Subject
+from iwrs.signatures import Record
+from randomization.models import CodeBreakRequest
+
+
+def subject_record(subject: Subject) -> Record:
+    """Whose code somebody is about to break: what the page shows before the request."""
+    return Record(
+        "subject", subject.pk, {"centre": subject.centre.number, "subject": subject.number}
+    )
+
+
+def drill_record(drill: CodeBreakDrill) -> Record:
+    """A code break that is practised, on a subject who does not exist."""
+    return Record(
+        "code break drill",
+        drill.pk,
+        {
+            "centre": drill.centre.number,
+            "practised by": drill.done_by,
+            "reason": drill.reason,
+            "explanation": drill.explanation,
+        },
+    )
+
+
+def code_break_record(request: CodeBreakRequest) -> Record:
+    """A request to see one subject's treatment."""
+    return Record(
+        "code break",
+        request.pk,
+        {
+            "subject": request.subject.number,
+            "requested by": request.requested_by,
+            "reason": request.reason,
+            "explanation": request.explanation,
+        },
+    )
