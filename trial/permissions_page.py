@@ -1,6 +1,7 @@
 """The page docs/permissions.md: who may do what, as the code says it."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from django.conf import settings
 
@@ -99,7 +100,7 @@ def _row(address: Address, door: Door, side: str) -> list[str]:
 def _operations() -> Iterator[str]:
     yield "## Operations of the API\n"
     yield "An EDC client belongs to one study and holds scopes, no roles.\n"
-    meanings = settings.OAUTH2_PROVIDER["SCOPES"]
+    meanings: Any = settings.OAUTH2_PROVIDER["SCOPES"]
     yield from _table(
         ["operation", "scope", "meaning"],
         ([f"`{key}`", f"`{scope}`", meanings[scope]] for key, scope in OPERATIONS.items()),

@@ -188,6 +188,11 @@ CATALOGUE: dict[str, Meaning] = {
         409, "The code break cannot be shown.", "Make a new request in the portal."
     ),
     # people are no part of the API either
+    "both_sides": Meaning(
+        409,
+        "This person works on the other side of the blind in the study.",
+        "One person never works on both sides: choose another person.",
+    ),
     "duties_kept_apart": Meaning(
         409, "One person cannot hold these two roles in one study.", "Choose another person."
     ),

@@ -44,7 +44,8 @@ GRANT DELETE ON public.oauth2_provider_accesstoken, public.oauth2_provider_refre
     public.oauth2_provider_grant, public.oauth2_provider_idtoken TO iwrs_blinded;
 
 -- Blinded people's accounts, sessions and client secrets are nothing to the unblinded side.
-REVOKE ALL ON public.accounts_user, public.accounts_studyrole, public.accounts_signinevent,
+REVOKE ALL ON public.accounts_user, public.accounts_studyrole, public.accounts_userevent,
+    public.accounts_studyroleevent, public.accounts_signinevent,
     public.django_session, public.mfa_authenticator, public.account_emailaddress,
     public.account_emailconfirmation, public.socialaccount_socialaccount,
     public.socialaccount_socialapp, public.socialaccount_socialtoken,
