@@ -75,7 +75,8 @@ class CentrePage(Page):
             "may_screen": active and allowed(self.person, Act.SCREEN, centre),
             "may_activate": manages and not active and centre.status != Centre.Status.CLOSED,
             "may_suspend": manages and active,
-            "may_see_people": allowed(self.person, Act.MANAGE_PEOPLE, centre),
+            "may_manage_people": allowed(self.person, Act.MANAGE_PEOPLE, centre),
+            "may_see_people": allowed(self.person, Act.SEE_PEOPLE, centre),
         }
         return render(request, "enrolment/centre.html", context)
 

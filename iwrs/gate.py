@@ -43,17 +43,17 @@ REFUSALS: dict[str, tuple[str, str, str, int]] = {
         "A code break is shown once. Make a new request if you need it again.",
         409,
     ),
-    "IW006": (
-        "both_sides",
-        "Somebody with this e-mail address works on the other side of the blind in this study.",
-        "Nothing was saved. One person never works on both sides: choose another person.",
-        409,
-    ),
     "IW009": (
         "gate_alarm",
         "Allocation is paused because too many attempts were not completed.",
         "Nothing was changed. Please call the study's help desk; unblinded staff can release it.",
         503,
+    ),
+    "IW010": (
+        "both_sides",
+        "Somebody with this e-mail address works on the other side of the blind in this study.",
+        "Nothing was saved. One person never works on both sides: choose another person.",
+        409,
     ),
     "IW500": (
         "gate_failed",

@@ -111,6 +111,11 @@ PORTAL = {
     "add-person": on_centre(Act.MANAGE_PEOPLE),
     "person-link": on_centre(Act.MANAGE_PEOPLE),
     "end-centre-role": on_centre(Act.MANAGE_PEOPLE),
+    "access": on_study(Act.SEE_PEOPLE),
+    "access-csv": on_study(Act.SEE_PEOPLE),
+    "review-access": on_study(Act.REVIEW_ACCESS),
+    "delegation-log": on_centre(Act.SEE_PEOPLE),
+    "delegation-csv": on_centre(Act.SEE_PEOPLE),
     # a subject's way
     "screen": on_centre(Act.SCREEN),
     "subject": on_subject(Act.SEE_SUBJECTS),

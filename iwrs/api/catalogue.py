@@ -193,6 +193,9 @@ CATALOGUE: dict[str, Meaning] = {
         "This person works on the other side of the blind in the study.",
         "One person never works on both sides: choose another person.",
     ),
+    "access_changed": Meaning(
+        409, "The list has changed since it was shown.", "Look at it again, and send again."
+    ),
     "duties_kept_apart": Meaning(
         409, "One person cannot hold these two roles in one study.", "Choose another person."
     ),

@@ -79,13 +79,13 @@ BEGIN
           INTO v_both;
     END IF;
     IF v_both THEN
-        RAISE EXCEPTION USING ERRCODE = 'IW006', MESSAGE = 'refused';
+        RAISE EXCEPTION USING ERRCODE = 'IW010', MESSAGE = 'refused';
     END IF;
     RETURN NULL;
 EXCEPTION
     WHEN OTHERS OR query_canceled THEN
         RAISE EXCEPTION USING MESSAGE = 'refused', ERRCODE = CASE
-            WHEN SQLSTATE IN ('IW006', '55P03', '40001', '40P01', '57014') THEN SQLSTATE
+            WHEN SQLSTATE IN ('IW010', '55P03', '40001', '40P01', '57014') THEN SQLSTATE
             ELSE 'IW500' END;
 END $$;
 

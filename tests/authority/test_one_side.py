@@ -97,12 +97,12 @@ def test_a_false_row_is_refused_by_the_database_itself(logins: Logins) -> None:
     ]:  # fmt: skip
         with pytest.raises(psycopg.Error) as refused:
             blinded.execute(statement, values)
-        assert (refused.value.sqlstate, refused.value.diag.message_primary) == ("IW006", "refused")
+        assert (refused.value.sqlstate, refused.value.diag.message_primary) == ("IW010", "refused")
         assert not refused.value.diag.message_detail
         assert "una" not in (refused.value.diag.context or "").lower()
     with pytest.raises(psycopg.Error) as refused:
         unblinded.execute("UPDATE unblinded.accounts_user SET email = %s", [here.email])
-    assert refused.value.sqlstate in {"IW006", "23505"}
+    assert refused.value.sqlstate in {"IW010", "23505"}
 
 
 @pytest.mark.usefixtures("committed_db")
@@ -145,7 +145,7 @@ def test_both_sides_at_the_same_moment(logins: Logins, guarded: bool) -> None:
         blinded.execute("COMMIT")
         second.join(20)
         assert not second.is_alive()
-        assert errors_seen == (["IW006"] if guarded else [])
+        assert errors_seen == (["IW010"] if guarded else [])
     finally:
         for table in tables:
             owner.execute(f"ALTER TABLE {table} ENABLE TRIGGER one_side")

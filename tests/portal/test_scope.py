@@ -62,6 +62,8 @@ def objects_of(centre):
         "screen": centre.pk,
         "people": centre.pk,
         "add-person": centre.pk,
+        "delegation-log": centre.pk,
+        "delegation-csv": centre.pk,
         "person-link": role.pk,
         "end-centre-role": role.pk,
         "approve-deviation": deviation.pk,
