@@ -30,7 +30,9 @@ def overdue(message: OutboxMessage) -> Letter:
 
 def coordinators(centre: Centre) -> tuple[str, ...]:
     """E-mail addresses of the active people who coordinate at the centre today."""
-    held = CentreRole.objects.filter(in_force(), centre=centre, role=Role.SITE_COORDINATOR)
+    held = CentreRole.objects.filter(
+        in_force(centre.time_zone), centre=centre, role=Role.SITE_COORDINATOR
+    )
     return tuple(held.order_by("user__email").values_list("user__email", flat=True))
 
 

@@ -6,7 +6,7 @@ person may not even see does not exist for them (404); what they see but may not
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, timedelta
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -17,6 +17,7 @@ from django.http import Http404
 from enrolment.models import Centre, CentreRole, Subject
 from iwrs.accounts.models import StudyRole, User
 from iwrs.actors import Actor
+from iwrs.clock import real_today
 from iwrs.models import Study
 from iwrs.permissions import Act, may
 
@@ -36,25 +37,36 @@ def held_roles(user: Person) -> list[Held]:
     """The person's roles in force today, read once per request.
 
     The real calendar counts, also while a trial is replayed: a role that was taken away is gone.
+    A role at a centre begins and ends by the centre's days, one in a whole study by those of UTC.
     """
     if isinstance(user, AnonymousUser) or not user.is_active:
         return []
     known: list[Held] | None = getattr(user, "_held_roles", None)
     if known is None:
-        known = _roles_on(user, datetime.now(UTC).date())
+        known = _roles_today(user)
         user._held_roles = known  # type: ignore[attr-defined]
     return known
 
 
-def _roles_on(user: User, day: date) -> list[Held]:
-    in_force = Q(since__lte=day) & (Q(until__isnull=True) | Q(until__gte=day))
-    in_studies = StudyRole.objects.filter(in_force, user=user)
+def _roles_today(user: User) -> list[Held]:
+    day, a_day = real_today(), timedelta(days=1)
+    in_studies = StudyRole.objects.filter(_between(day, day), user=user)
     held = [Held(each.role, each.study_code) for each in in_studies]
     if settings.SIDE == "unblinded":
         # Centre roles belong to accounts of the blinded side; equal keys are other people.
         return held
-    at_centres = CentreRole.objects.filter(in_force, user=user).select_related("centre__study")
-    return held + [Held(each.role, each.centre.study.code, each.centre_id) for each in at_centres]
+    # No centre's day is further than one from that of UTC; which one it is, is asked below.
+    near = CentreRole.objects.filter(_between(day - a_day, day + a_day), user=user)
+    return held + [
+        Held(each.role, each.centre.study.code, each.centre_id)
+        for each in near.select_related("centre__study")
+        if each.in_force_on(real_today(each.centre.time_zone))
+    ]
+
+
+def _between(first: date, last: date) -> Q:
+    """Roles that count on some day from `first` to `last`."""
+    return Q(since__lte=last) & (Q(until__isnull=True) | Q(until__gte=first))
 
 
 def studies_for(user: Person, act: Act | None = None) -> "QuerySet[Study]":

@@ -241,11 +241,16 @@ class PersonForm(PortalForm):
         "Role at this centre",
         [(role.value, role.label) for role in Role if role in AT_A_CENTRE],
     )
+    since = date_field("First day", help_text="Leave it empty for today.", required=False)
+    until = date_field("Last day", help_text="Leave it empty if no end is known.", required=False)
 
 
 class EndRoleForm(PortalForm):
     why = reason_field(
         "Why does the role end?", help_text="For example: does not work at the centre any more."
+    )
+    last_day = date_field(
+        "Last day", help_text="Leave it empty to end the role now.", required=False
     )
 
 

@@ -1,5 +1,7 @@
 """Room 1: who is in the trial. Centres, the people at them, subjects and their eligibility."""
 
+from datetime import date
+
 import pgtrigger
 from django.db import models
 from django.db.models import F, Q
@@ -150,6 +152,10 @@ class CentreRole(models.Model):
     def __str__(self) -> str:
         return f"{self.user} is {self.get_role_display()} at {self.centre}"
 
+    def in_force_on(self, day: date) -> bool:
+        """True when the role counts on this day of the centre's calendar."""
+        return self.since <= day and (self.until is None or self.until >= day)
+
 
 @audited
 class Subject(models.Model):
@@ -247,3 +253,24 @@ class Deviation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} {self.question}"
+
+
+@audited
+class AccessReview(models.Model):
+    """Somebody looked through who has access to a study (ICH E6(R3) 4.3.8). Never changed."""
+
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="access_reviews")
+    reviewed_by = models.CharField(max_length=200)
+    reviewed_at = models.DateTimeField()
+    rows = models.PositiveIntegerField(help_text="Roles and clients that were listed.")
+    sha256 = models.CharField(max_length=64, help_text="Of the list that was looked through.")
+    notes = models.TextField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="access_review_has_notes", condition=~Q(notes=""))
+        ]
+        indexes = [models.Index(fields=["study", "-reviewed_at"], name="access_review_last")]
+
+    def __str__(self) -> str:
+        return f"{self.study} reviewed by {self.reviewed_by}"

@@ -5,7 +5,7 @@ A role is given in one act with the account that it needs. Duties that one perso
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TypeVar
 
 from django.conf import settings
@@ -18,6 +18,7 @@ from iwrs.accounts.models import SITE_ROLES, UNBLINDED_ROLES, Role, StudyRole, U
 from iwrs.accounts.services import check_password_text
 from iwrs.actors import Actor
 from iwrs.acts import act
+from iwrs.clock import real_today
 from iwrs.locks import lock
 from iwrs.models import Study
 from iwrs.permissions import one_person_may_hold
@@ -37,12 +38,26 @@ class Person:
     password: str | None = None
 
 
-def give_study_role(study: Study, person: Person, role: str, *, by: Actor) -> StudyRole:
+@dataclass(frozen=True)
+class Days:
+    """First and last day of a role: the centre's days, or those of UTC for a whole study.
+
+    No first day means today, no last day means until somebody ends the role.
+    """
+
+    first: date | None = None
+    last: date | None = None
+
+
+def give_study_role(
+    study: Study, person: Person, role: str, *, by: Actor, days: Days = Days()
+) -> StudyRole:
     """Give a role in the whole study, and an account to a person who has none.
 
     An account that was ended is opened again with the new password. Giving a role again changes
-    nothing. Raises `Invalid` for a role of the other side of the blind, `Problem` for one that
-    the person may not join with the roles held already.
+    nothing but its days. Raises `Invalid` for a role of the other side of the blind, `Problem` for
+    one that the person may not join with the roles held already, or (`both_sides`) for a person who
+    ever held a role of the other side in this study.
     """
     if role in SITE_ROLES:
         raise Invalid({"role": f"{Role(role).label} is a role at one centre. Name the centre."})
@@ -51,10 +66,13 @@ def give_study_role(study: Study, person: Person, role: str, *, by: Actor) -> St
         user = _account(person)
         _require_apart(user, study, role)
         key = {"user": user, "study_code": study.code, "role": role}
-        return _begun(StudyRole.objects.filter(**key).first() or StudyRole(**key))
+        held = StudyRole.objects.filter(**key).first() or StudyRole(**key)
+        return _begun(held, days, real_today())
 
 
-def add_to_centre(centre: Centre, person: Person, role: str, *, by: Actor) -> CentreRole:
+def add_to_centre(
+    centre: Centre, person: Person, role: str, *, by: Actor, days: Days = Days()
+) -> CentreRole:
     """Give a role at one centre, and an account to a person who has none.
 
     Errors as for `give_study_role`. A role that ended begins again today.
@@ -67,27 +85,50 @@ def add_to_centre(centre: Centre, person: Person, role: str, *, by: Actor) -> Ce
         user = _account(person)
         _require_apart(user, centre.study, role)
         key = {"user": user, "centre": centre, "role": role}
-        return _begun(CentreRole.objects.filter(**key).first() or CentreRole(**key))
+        held = CentreRole.objects.filter(**key).first() or CentreRole(**key)
+        return _begun(held, days, real_today(centre.time_zone))
 
 
-def end_centre_role(held: CentreRole, *, by: Actor, why: str) -> CentreRole:
-    """End a role at a centre at once: yesterday was its last day. The account stays."""
+def end_centre_role(
+    held: CentreRole, *, by: Actor, why: str, last_day: date | None = None
+) -> CentreRole:
+    """End a role at a centre: at once, so that yesterday was its last day, or on a day to come.
+
+    The account stays. Raises `Invalid` on `last_day` for a day that is over.
+    """
     with act("end centre role", by=by, why=why):
-        held = lock(CentreRole.objects, held.pk)
-        held.until = real_today() - timedelta(days=1)
-        held.save(update_fields=["until"])
-        return held
+        held = lock(CentreRole.objects.select_related("centre"), held.pk)
+        return _ended(held, last_day, real_today(held.centre.time_zone))
 
 
-def real_today() -> date:
-    """Today on the real calendar, by which roles count also while a trial is replayed."""
-    return datetime.now(UTC).date()
+def end_study_role(
+    held: StudyRole, *, by: Actor, why: str, last_day: date | None = None
+) -> StudyRole:
+    """End a role in a whole study, as `end_centre_role` does at a centre."""
+    with act("end study role", by=by, why=why):
+        return _ended(lock(StudyRole.objects, held.pk), last_day, real_today())
 
 
-def _begun(held: HeldT) -> HeldT:
-    """A role that is new, or that ended, begins today; one in force stays as it is."""
-    if held.pk is None or held.until is not None:
-        held.since, held.until = real_today(), None
+def _ended(held: HeldT, last_day: date | None, today: date) -> HeldT:
+    if last_day is not None and last_day < today:
+        raise Invalid({"last_day": "This day is over. Leave it empty to end the role now."})
+    held.until = last_day or today - timedelta(days=1)
+    held.save(update_fields=["until"])
+    return held
+
+
+def _begun(held: HeldT, days: Days, today: date) -> HeldT:
+    """Set the days of a role. One in force keeps its first day; a last day not given is open."""
+    in_force = (
+        held.pk is not None and held.since <= today and (held.until is None or held.until >= today)
+    )
+    first = days.first or (held.since if in_force else today)
+    if first < today and not (in_force and first == held.since):
+        raise Invalid({"since": "A role begins today or later."})
+    if days.last is not None and days.last < max(first, today):
+        raise Invalid({"until": "The last day is over, or before the first day."})
+    if held.pk is None or (held.since, held.until) != (first, days.last):
+        held.since, held.until = first, days.last
         held.save()
     return held
 
@@ -156,6 +197,10 @@ def _roles_in(user: User, study: Study) -> set[str]:
     in_study = StudyRole.objects.filter(not_over, user=user, study_code=study.code)
     held = set(in_study.values_list("role", flat=True))
     if settings.SIDE == "blinded":  # centre roles belong to accounts of that side
-        at_centres = CentreRole.objects.filter(not_over, user=user, centre__study=study)
-        held |= set(at_centres.values_list("role", flat=True))
+        at_centres = CentreRole.objects.filter(user=user, centre__study=study)
+        held |= {
+            each.role
+            for each in at_centres.select_related("centre")
+            if each.until is None or each.until >= real_today(each.centre.time_zone)
+        }
     return held

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from enrolment import views, views_set_up
+from enrolment import views, views_access, views_set_up
 
 urlpatterns = [
     path("studies/<slug:code>/centres/add/", views_set_up.AddCentre.as_view(), name="add-centre"),
@@ -10,6 +10,21 @@ urlpatterns = [
         "studies/<slug:code>/accrual/state/",
         views_set_up.ChangeAccrual.as_view(),
         name="change-accrual",
+    ),
+    path("studies/<slug:code>/access/", views_access.AccessList.as_view(), name="access"),
+    path("studies/<slug:code>/access/csv/", views_access.AccessCsv.as_view(), name="access-csv"),
+    path(
+        "studies/<slug:code>/access/review/",
+        views_access.ReviewAccess.as_view(),
+        name="review-access",
+    ),
+    path(
+        "centres/<int:pk>/delegation/", views_access.DelegationLog.as_view(), name="delegation-log"
+    ),
+    path(
+        "centres/<int:pk>/delegation/csv/",
+        views_access.DelegationCsv.as_view(),
+        name="delegation-csv",
     ),
     path("centres/<int:pk>/people/", views_set_up.People.as_view(), name="people"),
     path("centres/<int:pk>/people/add/", views_set_up.AddPerson.as_view(), name="add-person"),

@@ -80,8 +80,9 @@ class CentrePage(Page):
             "may_practise": allowed(self.person, Act.PRACTISE_CODE_BREAK, centre)
             and centre.status != Centre.Status.CLOSED,
             "drill": centre.drills.filter(finished_at__isnull=False).order_by("finished_at").last(),
-            "may_see_people": allowed(self.person, Act.MANAGE_PEOPLE, centre),
             "signatures": signatures_of([centre_record(centre)]),
+            "may_manage_people": allowed(self.person, Act.MANAGE_PEOPLE, centre),
+            "may_see_people": allowed(self.person, Act.SEE_PEOPLE, centre),
         }
         return render(request, "enrolment/centre.html", context)
 

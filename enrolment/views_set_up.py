@@ -16,11 +16,13 @@ from enrolment.pages import CentreAct, StudyAct
 from enrolment.places import countries
 from iwrs import clock
 from iwrs.accounts.services import password_link
+from iwrs.clock import real_today
 from iwrs.forms import PortalForm
 from iwrs.models import Study
 from iwrs.permissions import Act
 from iwrs.problems import Invalid, Problem
 from iwrs.studies import set_status
+from iwrs.templatetags.portal import day
 
 STEPS = {
     Study.Status.DRAFT: {Study.Status.OPEN: "Open accrual"},
@@ -95,7 +97,7 @@ class People(CentreAct):
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         roles = self.centre.roles.select_related("user").order_by("user__name", "role")
-        today = people.real_today()
+        today = real_today(self.centre.time_zone)
         now = [each for each in roles if each.until is None or each.until >= today]
         context = {
             "centre": self.centre,
@@ -122,7 +124,8 @@ class AddPerson(CentreAct):
         typed = form.cleaned_data
         person = people.Person(typed["email"], typed["name"])
         try:
-            held = people.add_to_centre(self.centre, person, typed["role"], by=self.by)
+            days = people.Days(typed["since"], typed["until"])
+            held = people.add_to_centre(self.centre, person, typed["role"], by=self.by, days=days)
         except IntegrityError:  # sent twice at once: the other one won
             raise Problem(
                 code="person_known",
@@ -180,8 +183,11 @@ class EndRole(RoleAct):
     @property
     def explain(self) -> str:  # type: ignore[override]
         role = self.held.get_role_display()
-        return f"{role}. It ends at once. Other roles of the person stay."
+        return f"{role}. Other roles of the person stay."
 
     def perform(self, form: PortalForm) -> HttpResponse:
-        people.end_centre_role(self.held, by=self.by, why=form.cleaned_data["why"])
-        return self.done("The role has ended.")
+        people.end_centre_role(self.held, by=self.by, **form.cleaned_data)
+        last_day = form.cleaned_data["last_day"]
+        return self.done(
+            f"The role ends on {day(last_day)}." if last_day else "The role has ended."
+        )

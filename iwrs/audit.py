@@ -22,6 +22,19 @@ def audited(model: ModelT) -> ModelT:
 
     The history of a table in schema `unblinded` stays in that schema.
     """
+    return _tracked(model, None)
+
+
+def audited_fields(*fields: str) -> Callable[[ModelT], ModelT]:
+    """Like `audited` for a model that also holds secrets: its history has these fields only."""
+
+    def decorate(model: ModelT) -> ModelT:
+        return _tracked(model, list(fields))
+
+    return decorate
+
+
+def _tracked(model: ModelT, fields: list[str] | None) -> ModelT:
     table = model._meta.db_table
     meta: dict[str, Any] = {}
     if table.startswith('unblinded"."'):
@@ -30,6 +43,8 @@ def audited(model: ModelT) -> ModelT:
         pghistory.InsertEvent(),
         pghistory.UpdateEvent(),
         pghistory.DeleteEvent(),
+        fields=fields,
+        model_name=f"{model.__name__}Event",
         obj_field=pghistory.ObjForeignKey(
             related_name="+", related_query_name="+", db_constraint=False, db_index=True
         ),

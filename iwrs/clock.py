@@ -32,6 +32,11 @@ def today(time_zone: str = "UTC") -> date:
     return local_date(now(), time_zone)
 
 
+def real_today(time_zone: str = "UTC") -> date:
+    """Today on the real calendar there. Authority is held by it, also while a trial is replayed."""
+    return local_date(datetime.now(UTC), time_zone)
+
+
 def local_date(moment: datetime, time_zone: str) -> date:
     """The date that a clock on the wall of the centre shows at `moment` (aware)."""
     return moment.astimezone(ZoneInfo(time_zone)).date()

@@ -55,6 +55,12 @@ REFUSALS: dict[str, tuple[str, str, str, int]] = {
         "Nothing was changed. Please call the study's help desk; unblinded staff can release it.",
         503,
     ),
+    "IW010": (
+        "both_sides",
+        "Somebody with this e-mail address works on the other side of the blind in this study.",
+        "Nothing was saved. One person never works on both sides: choose another person.",
+        409,
+    ),
     "IW500": (
         "gate_failed",
         "The act could not be completed.",

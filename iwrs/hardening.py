@@ -12,17 +12,20 @@ SIDE_OF = {"public": "blinded", "unblinded": "unblinded"}
 
 # Audit triggers run as the invoker by default: then the application role could write history
 # itself, or skip a trigger with set_config('pgtrigger.ignore', ...). As definers with a pinned
-# path they need no privilege of the caller, and the switch is gone.
+# path they need no privilege of the caller, and the switch is gone. Accounts stand in both schemas:
+# a trigger of the unblinded ones is made in `unblinded`, and writes its history there.
 _TRIGGERS_AS_OWNER = r"""
 DO $$
-DECLARE f regprocedure;
+DECLARE f regprocedure; v_own text;
 BEGIN
-    FOR f IN SELECT p.oid FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+    FOR f, v_own IN
+             SELECT p.oid, CASE n.nspname WHEN 'unblinded' THEN 'unblinded, ' ELSE '' END
+               FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
              WHERE n.nspname IN ('public', 'unblinded')
                AND (p.proname = '_pgh_attach_context'
                     OR p.proname LIKE 'pgtrigger\_%' AND p.prosrc LIKE '%pgh_label%') LOOP
         EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER '
-                       'SET search_path = pg_catalog, public, pg_temp', f);
+                       'SET search_path = pg_catalog, %spublic, pg_temp', f, v_own);
     END LOOP;
 END $$;
 """
@@ -47,6 +50,9 @@ def harden(using: str = "default", **_: Any) -> None:
         cursor.execute(_NO_SWITCH)
         for name in ("frozen.sql", "privileges.sql", "trail_indexes.sql"):
             cursor.execute((SQL / name).read_text(encoding="utf-8"))
+        cursor.execute("SELECT to_regclass('unblinded.accounts_studyrole') IS NOT NULL")
+        if cursor.fetchone()[0]:  # made by the second alias, which migrates last
+            cursor.execute((SQL / "one_side.sql").read_text(encoding="utf-8"))
         for schema in SIDE_OF:
             # Those of the unblinded side are made by the second alias, which migrates last.
             cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [f"{schema}.audit_review"])

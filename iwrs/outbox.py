@@ -17,6 +17,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
 
+from iwrs import clock
 from iwrs.accounts.models import StudyRole
 from iwrs.models import OutboxMessage, Study
 
@@ -116,9 +117,9 @@ def addresses(study: Study, role: str) -> tuple[str, ...]:
     return tuple(held.order_by("user__email").values_list("user__email", flat=True))
 
 
-def in_force() -> Q:
-    """Roles that active people hold today; the real calendar counts, also during a replay."""
-    today = timezone.now().date()
+def in_force(time_zone: str = "UTC") -> Q:
+    """Roles that active people hold today, by the real calendar of the place."""
+    today = clock.real_today(time_zone)
     return Q(since__lte=today, user__is_active=True) & (Q(until=None) | Q(until__gte=today))
 
 

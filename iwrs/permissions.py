@@ -34,6 +34,8 @@ class Act(StrEnum):
     SEE_EVENT_COUNT = "see the overall number of events"
     CUT_DATA = "make a data cut"
     REQUEST_EXTRACT = "request a sealed extract"
+    SEE_PEOPLE = "see who has which role"
+    REVIEW_ACCESS = "record a review of who has access"
     SEE_AUDIT = "read the audit trail"
     REVIEW_AUDIT = "mark a period of the audit trail as reviewed"
     SEE_UNBLINDED_AUDIT = "read the audit trail of the unblinded side"
@@ -49,21 +51,27 @@ READING = frozenset(
         Act.SEE_CODE_BREAKS,
         Act.SEE_ACCRUAL,
         Act.SEE_EVENT_COUNT,
+        Act.SEE_PEOPLE,
         Act.SEE_AUDIT,
     }
 )
 _SITE = {Act.SEE_CENTRES, Act.SEE_SUBJECTS}
 _STUDY = {Act.SEE_CENTRES, Act.SEE_ACCRUAL}
-_SET_UP = {Act.MANAGE_CENTRES, Act.MANAGE_PEOPLE, Act.MANAGE_ACCRUAL}
+_SET_UP = {
+    *(Act.MANAGE_CENTRES, Act.MANAGE_PEOPLE, Act.MANAGE_ACCRUAL),
+    *(Act.SEE_PEOPLE, Act.REVIEW_ACCESS),
+}
 _COURSE = {Act.SCREEN, Act.REQUEST_DEVIATION, Act.RANDOMIZE, Act.DISPENSE, Act.RECORD_COURSE}
 
 MAY: dict[str, frozenset[Act]] = {
-    Role.SITE_COORDINATOR: frozenset(_SITE | _COURSE),
+    Role.SITE_COORDINATOR: frozenset(_SITE | _COURSE | {Act.SEE_PEOPLE}),
     Role.INVESTIGATOR: frozenset(
-        _SITE | _COURSE | {Act.BREAK_CODE, Act.PRACTISE_CODE_BREAK, Act.SEE_CODE_BREAKS}
+        _SITE
+        | _COURSE
+        | {Act.BREAK_CODE, Act.PRACTISE_CODE_BREAK, Act.SEE_CODE_BREAKS, Act.SEE_PEOPLE}
     ),
     Role.PHARMACIST: frozenset(_SITE | {Act.DISPENSE}),
-    Role.MONITOR: frozenset(_SITE),
+    Role.MONITOR: frozenset(_SITE | {Act.SEE_PEOPLE}),
     Role.STUDY_MANAGER: frozenset(
         _STUDY
         | _SET_UP

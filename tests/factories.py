@@ -177,7 +177,7 @@ def a_user(
     *,
     centre: Centre | None = None,
     study: Study | None = None,
-    password: str = "correct horse battery staple",
+    password: str | None = "correct horse battery staple",
 ) -> User:
     """A person with one role, at a centre or in a whole study."""
     serial = next(_number)

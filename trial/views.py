@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from assessments.services import OPEN
 from enrolment.access import allowed, centres_for, held_roles, studies_for, subjects_for
+from enrolment.access_review import EVERY, is_due, last_review
 from enrolment.models import Deviation, Subject
 from enrolment.pages import Page, Signing, StudyAct, SubjectAct
 from enrolment.records import deviation_record, screening_record
@@ -70,6 +71,10 @@ class Home(Page):
             "active": centres.filter(status="active").count(),
             "centres": centres.count(),
             "overdue": overdue_visits(centres),
+            "may_see_access": allowed(self.person, Act.SEE_PEOPLE, study),
+            "access_due": allowed(self.person, Act.REVIEW_ACCESS, study)
+            and is_due(last_review(study)),
+            "access_days": EVERY.days,
         }
 
 

@@ -10,6 +10,8 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models.functions import Lower, Now
 
+from iwrs.audit import audited, audited_fields
+
 
 class Role(models.TextChoices):
     """What a person does in a study (ICH E6(R3) 4.3.8: permissions by duty)."""
@@ -42,6 +44,9 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email__iexact=username)
 
 
+# What says who a person is, and whether the account is open. Never a password or its hash; wrong
+# passwords and sign-ins are `SignInEvent`.
+@audited_fields("id", "email", "name", "is_active", "created_at")
 class User(AbstractBaseUser):
     """A person who signs in with an e-mail address. There are no shared accounts."""
 
@@ -65,6 +70,7 @@ class User(AbstractBaseUser):
         return f"{self.name} <{self.email}>"
 
 
+@audited
 class StudyRole(models.Model):
     """A role that a person holds in a whole study. Site roles are in `enrolment`."""
 

@@ -208,6 +208,14 @@ CATALOGUE: dict[str, Meaning] = {
         "Ask an investigator of the centre to do it.",
     ),
     # people are no part of the API either
+    "both_sides": Meaning(
+        409,
+        "This person works on the other side of the blind in the study.",
+        "One person never works on both sides: choose another person.",
+    ),
+    "access_changed": Meaning(
+        409, "The list has changed since it was shown.", "Look at it again, and send again."
+    ),
     "duties_kept_apart": Meaning(
         409, "One person cannot hold these two roles in one study.", "Choose another person."
     ),

@@ -47,7 +47,8 @@ GRANT DELETE ON public.oauth2_provider_accesstoken, public.oauth2_provider_refre
     public.oauth2_provider_grant, public.oauth2_provider_idtoken TO iwrs_blinded;
 
 -- Blinded people's accounts, sessions and client secrets are nothing to the unblinded side.
-REVOKE ALL ON public.accounts_user, public.accounts_studyrole, public.accounts_signinevent,
+REVOKE ALL ON public.accounts_user, public.accounts_studyrole, public.accounts_userevent,
+    public.accounts_studyroleevent, public.accounts_signinevent,
     public.django_session, public.mfa_authenticator, public.account_emailaddress,
     public.account_emailconfirmation, public.socialaccount_socialaccount,
     public.socialaccount_socialapp, public.socialaccount_socialtoken,
@@ -86,7 +87,7 @@ GRANT UPDATE (status) ON public.dsmb_extract TO iwrs_blinded;
 
 -- Facts once stated are not edited; a correction is a new act of its own.
 REVOKE UPDATE ON public.randomization_randomization, public.dsmb_datacut,
-    public.dsmb_interimnotice FROM iwrs_blinded;
+    public.dsmb_interimnotice, public.enrolment_accessreview FROM iwrs_blinded;
 
 -- The list and who got what are written once: entries by the unblinded side, the rest by gates.
 REVOKE UPDATE ON unblinded.list_entry, unblinded.cover_kit, unblinded.call_release

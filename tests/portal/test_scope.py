@@ -63,6 +63,8 @@ def objects_of(centre):
         "drill": centre.pk,
         "people": centre.pk,
         "add-person": centre.pk,
+        "delegation-log": centre.pk,
+        "delegation-csv": centre.pk,
         "person-link": role.pk,
         "end-centre-role": role.pk,
         "approve-deviation": deviation.pk,

@@ -9,10 +9,10 @@ from django.test import Client
 from django.urls import reverse
 
 from enrolment.models import Centre, CentreRole
-from enrolment.people import real_today
 from enrolment.places import countries, time_zones
 from iwrs import clock
 from iwrs.accounts.models import Role, User
+from iwrs.clock import real_today
 from tests.factories import a_centre, a_study, a_user
 
 NEW_PASSWORD = "lantern orbit cedar mosaic"
@@ -104,7 +104,11 @@ def test_a_new_person_gets_a_role_a_link_and_sets_a_password_once(site, manager)
     assert "Inès Roy is now Investigator at this centre." in page
     user = User.objects.get(email="ines.roy@hospital.example")
     held = user.centre_roles.get()
-    assert (held.centre, held.role, held.since) == (site.here, Role.INVESTIGATOR, real_today())
+    assert (held.centre, held.role, held.since) == (
+        site.here,
+        Role.INVESTIGATOR,
+        real_today("Europe/Paris"),
+    )
     context = history(CentreRole, pgh_obj_id=held.pk).pgh_context
     assert (context["act"], context["by"]) == ("give centre role", str(site.study_manager))
     assert not user.has_usable_password()
@@ -228,14 +232,14 @@ def test_a_role_ends_at_once_with_a_reason_and_can_begin_again(site, manager, si
     typed = PERSON | {"email": site.pharmacist.email, "role": "pharmacist"}
     manager.post(reverse("add-person", args=[site.here.pk]), typed)
     role.refresh_from_db()
-    assert (role.since, role.until) == (real_today(), None)
+    assert (role.since, role.until) == (real_today("Europe/Paris"), None)
 
 
 def test_roles_begin_on_the_real_calendar_also_in_a_replayed_study(site, manager):
     site.study.replay_now = clock.now() - timedelta(days=4000)
     site.study.save()
     manager.post(reverse("add-person", args=[site.here.pk]), PERSON)
-    assert CentreRole.objects.get(user__name="Inès Roy").since == real_today()
+    assert CentreRole.objects.get(user__name="Inès Roy").since == real_today("Europe/Paris")
 
 
 def test_accrual_is_opened_paused_and_closed_with_a_reason(db, signed_in):

@@ -1,4 +1,4 @@
-"""`manage.py account create | link | reset-factors | end`: people of the side it runs on."""
+"""`manage.py account create | link | list | reset-factors | end`: people of the side it runs on."""
 
 import sys
 from argparse import ArgumentParser
@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from enrolment.access_review import as_csv, who_has_access
 from enrolment.people import Person, add_to_centre, give_study_role
 from iwrs.accounts.factors import reset_factors
 from iwrs.accounts.models import SITE_ROLES, UNBLINDED_ROLES, Role, User
@@ -38,6 +39,8 @@ class Command(BaseCommand):
         reset = does.add_parser("reset-factors", help="take away second factors that were lost")
         reset.add_argument("--email", required=True)
         reset.add_argument("--why", required=True, help="how you know that it is this person")
+        listing = does.add_parser("list", help="accounts and roles of a study, as CSV")
+        listing.add_argument("--study", required=True, help="the study's code")
         end = does.add_parser("end", help="end an account and its sessions at once")
         end.add_argument("--email", required=True)
 
@@ -86,6 +89,9 @@ class Command(BaseCommand):
         user = _account(options["email"])
         taken = reset_factors(user, by=_by(), why=options["why"])
         self.stdout.write(f"{taken} second factors of {user} are taken away; sessions are ended.")
+
+    def _list(self, options: dict[str, Any]) -> None:
+        self.stdout.write(as_csv(who_has_access(_study(options["study"]))), ending="")
 
     def _end(self, options: dict[str, Any]) -> None:
         user = _account(options["email"])
