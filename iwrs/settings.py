@@ -138,7 +138,8 @@ ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = False
 # The secrets of second factors are encrypted with this key. Another one makes them unreadable.
 FACTOR_KEY = os.environ.get(f"IWRS_{SIDE.upper()}_FACTOR_KEY") or SECRET_KEY
 MFA_ADAPTER = "iwrs.accounts.cipher.FactorAdapter"
-MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_TOLERANCE = 1  # time steps of 30 seconds, for clocks that are a little wrong
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 SECOND_FACTOR = os.environ.get("IWRS_SECOND_FACTOR", "required")

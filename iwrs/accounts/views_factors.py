@@ -3,7 +3,7 @@
 The pages are django-allauth's, with our forms, templates, records and status codes.
 """
 
-from typing import cast
+from typing import Any, cast
 
 from allauth.account.views import ReauthenticateView
 from allauth.mfa.base import views as base
@@ -33,6 +33,7 @@ from iwrs.accounts.forms_factors import (
     PasswordAgainForm,
 )
 from iwrs.accounts.models import SignInEvent, User
+from iwrs.accounts.passkeys import PasskeyForm
 
 
 class Refused422:
@@ -64,6 +65,11 @@ class SecondStep(base.AuthenticateView):
     """The password was right: now a code of the app, or a recovery code."""
 
     form_class = CodeForm
+    webauthn_form_class = PasskeyForm
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        keys = Authenticator.objects.filter(user=self.stage.login.user, type=Kind.WEBAUTHN)
+        return super().get_context_data(**kwargs) | {"has_passkey": keys.exists()}
 
     def form_invalid(self, form: Form) -> HttpResponse:
         return self.render_to_response(self.get_context_data(), status=422)

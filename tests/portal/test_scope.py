@@ -31,6 +31,7 @@ OPEN_TO_ALL = {
     "set-password",
     "choose-password",
     "mfa_authenticate",
+    "mfa_login_webauthn",
 }
 SITE_PEOPLE = (Role.SITE_COORDINATOR, Role.INVESTIGATOR, Role.PHARMACIST, Role.MONITOR)
 
