@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
+from django.contrib.sessions.models import Session
+from django.urls import reverse
 from playwright.sync_api import Browser, Page, expect
 
 from iwrs.accounts.models import SignInEvent
@@ -141,3 +143,54 @@ def test_an_app_is_set_up_and_used_on_a_phone_without_javascript(chromium: Brows
 
 def code_of(secret: str) -> str:
     return format_hotp_value(hotp_value(secret, int(time.time()) // 30))
+
+
+@pytest.mark.requirement("REQ-022")
+def test_a_warning_comes_before_the_end_and_nothing_typed_is_lost(page: Page, portal) -> None:
+    page.clock.install()
+    person = portal.study_manager
+    type_password(page, person.email)
+    page.get_by_role("heading", name="Home").wait_for()
+    address = reverse("suspend-centre", args=[portal.here.pk])
+    page.goto(address)
+    page.get_by_label("Why is the centre suspended?").fill("The freezer failed on Sunday")
+    page.clock.run_for(16 * 60 * 1000)
+    assert page.get_by_role("alert").count() == 0
+    page.clock.run_for(90 * 1000)
+    expect(page.get_by_role("alert")).to_contain_text("You will be signed out in 2 min.")
+    page.get_by_role("button", name="Stay signed in").click()
+    page.wait_for_timeout(500)
+    page.clock.run_for(2000)
+    expect(page.get_by_role("alert")).to_have_count(0)
+    page.clock.run_for(20 * 60 * 1000)
+    expect(page.get_by_role("alert")).to_contain_text("You were signed out")
+    Session.objects.all().delete()  # as the end of its time does
+
+    page.locator("main form button[type=submit]").click()
+    type_again(page, person.email)
+    expect(page.get_by_text("What you typed here before is back.")).to_be_visible()
+    expect(page.get_by_label("Why is the centre suspended?")).to_have_value(
+        "The freezer failed on Sunday"
+    )
+    page.locator("main form button[type=submit]").click()
+    page.wait_for_url(lambda url: address not in url)
+    page.goto(address)
+    assert page.evaluate("Object.keys(sessionStorage).filter(k => k.startsWith('draft'))") == []
+
+
+def test_the_next_person_at_the_computer_finds_no_draft(page: Page, portal) -> None:
+    type_password(page, portal.study_manager.email)
+    page.get_by_role("heading", name="Home").wait_for()
+    page.goto(reverse("suspend-centre", args=[portal.here.pk]))
+    page.get_by_label("Why is the centre suspended?").fill("Mine alone")
+    Session.objects.all().delete()
+    type_password(page, portal.administrator.email)
+    page.get_by_role("heading", name="Home").wait_for()
+    assert "Mine alone" not in page.evaluate("JSON.stringify(sessionStorage)")
+
+
+def type_again(page: Page, email: str) -> None:
+    page.get_by_role("heading", name="Sign in").wait_for()
+    page.get_by_label("E-mail address").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
