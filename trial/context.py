@@ -34,6 +34,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
         "site": {
             "side": settings.SIDE,
             "second_factor": settings.SECOND_FACTOR,
+            "directory": settings.DIRECTORY,
             # A minute early: a session is touched once a minute.
             "ends_after": SIGNED_OUT_AFTER - 60,
             "studies": studies,

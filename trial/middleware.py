@@ -45,7 +45,8 @@ def moment_of(studies: Iterable[Study]) -> datetime | None:
 class SignedInPages:
     """Keep pages of signed-in people out of caches, and end a session that nobody uses.
 
-    However much it is used, it ends after `sessions.LONGEST`. Hospital computers are shared: the back button must not show the last person's subjects.
+    However much it is used, it ends after `sessions.LONGEST`. Hospital computers are shared: the
+    back button must not show the last person's subjects.
     """
 
     def __init__(self, get_response: Answer) -> None:

@@ -75,7 +75,8 @@ def _open_sessions(user: User) -> Iterator[tuple[str, dict[str, object]]]:
 
 
 def _seat(key: str, told: dict[str, object], here: str) -> Seat:
-    since, (address, browser) = told.get(_SINCE), told.get(_FROM) or ("", "")  # type: ignore[misc]
+    since, place = told.get(_SINCE), told.get(_FROM)
+    address, browser = place if isinstance(place, list) else ("", "")
     return Seat(
         id=salted_hmac("iwrs session", key, algorithm="sha256").hexdigest()[:32],
         key=key,

@@ -5,7 +5,7 @@ Names with an underscore are django-allauth's: it asks for its own pages by them
 
 from django.urls import path
 
-from iwrs.accounts import passkeys, views
+from iwrs.accounts import directory, passkeys, views
 from iwrs.accounts import views_factors as factors
 
 urlpatterns = [
@@ -15,6 +15,12 @@ urlpatterns = [
     path("set-password/", views.set_password_page, name="choose-password"),
     path("set-password/<str:who>/<str:token>/", views.take_link, name="set-password"),
     path("sign-in/code/", factors.SecondStep.as_view(), name="mfa_authenticate"),
+    path("sign-in/with/<slug:provider_id>/", directory.to_directory, name="openid_connect_login"),
+    path(
+        "sign-in/with/<slug:provider_id>/back/",
+        directory.from_directory,
+        name="openid_connect_callback",
+    ),
     path("sign-in/passkey/", passkeys.SignInByPasskey.as_view(), name="mfa_login_webauthn"),
     path("account/", factors.account_page, name="mfa_index"),
     path("account/sessions/", factors.sessions_page, name="sessions"),

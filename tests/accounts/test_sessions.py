@@ -1,4 +1,4 @@
-"""Sessions: seen and ended by their owner, and old after twelve hours however much they are used."""
+"""Sessions: seen and ended by their owner, and old after twelve hours of whatever use."""
 
 import re
 from datetime import datetime, timedelta
