@@ -20,6 +20,32 @@ def flag(name: str) -> bool:
     return os.environ.get(name, "").strip().lower() in {"1", "true", "yes", "on"}
 
 
+def directory(prefix: str) -> tuple[str, set[str], dict[str, Any]]:
+    """A sponsor's OpenID Connect directory from `prefix`_SERVER and its companions.
+
+    Returns the name that people read, the domains it may speak for, and allauth's setting; all
+    empty when there is none.
+    """
+    server = os.environ.get(f"{prefix}_SERVER", "").rstrip("/")
+    if not server:
+        return "", set(), {}
+    if urlsplit(server).scheme != "https":
+        raise ImproperlyConfigured(f"{prefix}_SERVER must start with https://, not {server!r}.")
+    hint = "A directory needs a client, its secret, and the e-mail domains of its people."
+    domains = required(f"{prefix}_DOMAINS", hint).lower().split(",")
+    name = os.environ.get(f"{prefix}_NAME", "your organization's directory")
+    app = {
+        "provider_id": "directory",
+        "name": name,
+        "client_id": required(f"{prefix}_CLIENT", hint),
+        "secret": required(f"{prefix}_CLIENT_SECRET", hint),
+        # What counts is the signed token; nothing else is fetched.
+        "settings": {"server_url": server, "fetch_userinfo": False},
+    }
+    providers = {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": [app]}}
+    return name, {each.strip() for each in domains if each.strip()}, providers
+
+
 def database(url: str, *, search_path: str) -> dict[str, Any]:
     """Turn a PostgreSQL URL into a Django DATABASES entry.
 

@@ -12,9 +12,10 @@ from iwrs.views import as_document, for_machines, too_large, unreadable
 Answer = Callable[[HttpRequest], HttpResponse]
 
 _NO_DEVICES = ("camera", "display-capture", "geolocation", "microphone", "midi", "payment", "usb")
-# Passkeys need this one; no frame could use it, since nothing may frame us.
+# Passkeys need these; no frame could use them, since nothing may frame us.
+_PASSKEYS = ("publickey-credentials-create", "publickey-credentials-get")
 _PERMISSIONS = ", ".join(
-    [*(f"{name}=()" for name in _NO_DEVICES), "publickey-credentials-get=(self)"]
+    [*(f"{name}=()" for name in _NO_DEVICES), *(f"{name}=(self)" for name in _PASSKEYS)]
 )
 
 

@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "iwrs.audit_trail.apps.AuditTrailConfig",
     "iwrs.apps.IwrsConfig",
     "iwrs.signatures",
@@ -139,7 +140,8 @@ ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = False
 # The secrets of second factors are encrypted with this key. Another one makes them unreadable.
 FACTOR_KEY = os.environ.get(f"IWRS_{SIDE.upper()}_FACTOR_KEY") or SECRET_KEY
 MFA_ADAPTER = "iwrs.accounts.cipher.FactorAdapter"
-MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_TOLERANCE = 1  # time steps of 30 seconds, for clocks that are a little wrong
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 SECOND_FACTOR = os.environ.get("IWRS_SECOND_FACTOR", "required")
@@ -147,6 +149,10 @@ if SECOND_FACTOR not in {"required", "optional"}:
     raise ImproperlyConfigured(
         f"IWRS_SECOND_FACTOR must be required or optional, not {SECOND_FACTOR!r}."
     )
+# A sponsor's own directory. It signs in people of the listed domains who have an account.
+SOCIALACCOUNT_ADAPTER = "iwrs.accounts.directory.DirectoryRules"
+SOCIALACCOUNT_LOGIN_ON_GET = True  # a link: the content policy lets no form lead elsewhere
+DIRECTORY, DIRECTORY_DOMAINS, SOCIALACCOUNT_PROVIDERS = env.directory(f"IWRS_{SIDE.upper()}_OIDC")
 # How many reverse proxies stand before the site: the address of a caller is what they say it is.
 ALLAUTH_TRUSTED_PROXY_COUNT = int(os.environ.get("IWRS_PROXIES", "0"))
 LOGIN_URL = "sign-in"

@@ -13,7 +13,7 @@ from iwrs import clock
 from iwrs.accounts.models import Role
 from iwrs.models import Study
 from iwrs.permissions import Act, may
-from trial.middleware import moment_of
+from trial.middleware import SIGNED_OUT_AFTER, moment_of
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,9 @@ def site(request: HttpRequest) -> dict[str, Any]:
         "site": {
             "side": settings.SIDE,
             "second_factor": settings.SECOND_FACTOR,
+            "directory": settings.DIRECTORY,
+            # A minute early: a session is touched once a minute.
+            "ends_after": SIGNED_OUT_AFTER - 60,
             "studies": studies,
             "simulated": bool(simulated) if user.is_authenticated else _any_simulated(),
             "replayed": moment_of(studies) is not None,

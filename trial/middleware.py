@@ -3,16 +3,19 @@
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
+from django.contrib.auth import logout
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 
 from enrolment.access import studies_of
 from iwrs import clock
+from iwrs.accounts import sessions
 from iwrs.models import Study
 from iwrs.problems import Problem
 from iwrs.views import problem_page
 
 Answer = Callable[[HttpRequest], HttpResponse]
-SIGNED_OUT_AFTER = 30 * 60  # seconds without a request
+SIGNED_OUT_AFTER = 20 * 60  # seconds without a request
 
 
 class BusinessClock:
@@ -42,7 +45,8 @@ def moment_of(studies: Iterable[Study]) -> datetime | None:
 class SignedInPages:
     """Keep pages of signed-in people out of caches, and end a session that nobody uses.
 
-    Hospital computers are shared: the back button must not show the last person's subjects.
+    However much it is used, it ends after `sessions.LONGEST`. Hospital computers are shared: the
+    back button must not show the last person's subjects.
     """
 
     def __init__(self, get_response: Answer) -> None:
@@ -51,6 +55,9 @@ class SignedInPages:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not request.user.is_authenticated:
             return self.get_response(request)
+        if sessions.is_too_old(request.session):
+            logout(request)
+            return redirect_to_login(request.get_full_path())
         minute = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
         if request.session.get("minute") != minute:  # one write a minute, not one a request
             request.session["minute"] = minute

@@ -19,7 +19,16 @@ Answer = Callable[[HttpRequest], HttpResponse]
 # that are added later too.
 WITHOUT = READING | {Act.SCREEN, Act.REQUEST_DEVIATION, Act.DISPENSE, Act.RECORD_COURSE}
 # What a person without one may still open: setting it up, one's password, and the door.
-OPEN = {"health", "sign-in", "sign-out", "set-password", "choose-password", "change-password"}
+OPEN = {
+    "health",
+    "sign-in",
+    "sign-out",
+    "set-password",
+    "choose-password",
+    "change-password",
+    "stay",
+    "sessions",
+}
 _SEEN = "second factor seen"
 
 

@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
+from iwrs.accounts import sessions
 from iwrs.accounts.events import Caller, record
 from iwrs.accounts.models import SignInEvent, User
 from iwrs.accounts.services import forget_failures, is_locked
@@ -42,6 +43,7 @@ class AccountAdapter(DefaultAccountAdapter):
         """The last step of every sign-in: a new session, and a row that says how."""
         records = get_authentication_records(request, user)
         super().login(request, user)
+        sessions.begin(request.session, Caller.of(request))
         steps = dict.fromkeys(_step(each) for each in records)
         how = " and ".join(steps)
         forget_failures(user)

@@ -16,7 +16,8 @@ from django.db import transaction
 
 from iwrs.accounts.events import Caller, record
 from iwrs.accounts.models import SignInEvent, User
-from iwrs.accounts.services import count_failure, end_sessions, is_locked
+from iwrs.accounts.services import count_failure, is_locked
+from iwrs.accounts.sessions import end_sessions
 from iwrs.actors import Actor
 from iwrs.acts import act
 from iwrs.problems import Invalid

@@ -6,7 +6,6 @@ import structlog
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
-from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.urls import reverse
@@ -15,6 +14,7 @@ from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 
 from iwrs.accounts.events import Caller, account_locked, record
 from iwrs.accounts.models import SignInEvent, User
+from iwrs.accounts.sessions import end_sessions
 from iwrs.actors import Actor
 from iwrs.acts import act
 from iwrs.problems import Invalid, Problem
@@ -171,17 +171,6 @@ def end_account(user: User, *, by: Actor) -> int:
         user.is_active = False
         user.save(update_fields=["is_active"])
         return end_sessions(user)
-
-
-def end_sessions(user: User) -> int:
-    """End every session of a person. Returns how many there were."""
-    theirs = [
-        each.pk
-        for each in Session.objects.filter(expire_date__gte=datetime.now(UTC))
-        if each.get_decoded().get("_auth_user_id") == str(user.pk)
-    ]
-    Session.objects.filter(pk__in=theirs).delete()
-    return len(theirs)
 
 
 def count_failure(user: User, *, by: Caller, method: str) -> None:

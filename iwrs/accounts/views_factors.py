@@ -3,7 +3,7 @@
 The pages are django-allauth's, with our forms, templates, records and status codes.
 """
 
-from typing import cast
+from typing import Any, cast
 
 from allauth.account.views import ReauthenticateView
 from allauth.mfa.base import views as base
@@ -21,8 +21,9 @@ from django.shortcuts import redirect, render
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
+from iwrs.accounts import sessions
 from iwrs.accounts.events import Caller, record
 from iwrs.accounts.factors import Kind, remember_step
 from iwrs.accounts.forms_factors import (
@@ -33,6 +34,7 @@ from iwrs.accounts.forms_factors import (
     PasswordAgainForm,
 )
 from iwrs.accounts.models import SignInEvent, User
+from iwrs.accounts.passkeys import PasskeyForm
 
 
 class Refused422:
@@ -60,10 +62,42 @@ def account_page(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/account.html", context)
 
 
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def sessions_page(request: HttpRequest) -> HttpResponse:
+    """List one's sessions, and end one or all others."""
+    user, here = cast(User, request.user), str(request.session.session_key)
+    mine = sessions.seats(user, here=here)
+    if request.method == "POST":
+        which = request.POST.get("which", "")
+        ended = {seat.id for seat in mine if not seat.here and which in {seat.id, "others"}}
+        if not ended:
+            messages.warning(request, "This session has ended already.")
+            return render(request, "accounts/sessions.html", {"seats": mine}, status=422)
+        sessions.end(user, ended, by=Caller.of(request))
+        messages.success(request, "The session is ended." if len(ended) == 1 else "They are ended.")
+        return redirect("sessions")
+    return render(request, "accounts/sessions.html", {"seats": mine})
+
+
+@never_cache
+@login_required
+@require_safe
+def stay(request: HttpRequest) -> HttpResponse:
+    """Nothing but a request: the session was used."""
+    return HttpResponse(status=204)
+
+
 class SecondStep(base.AuthenticateView):
     """The password was right: now a code of the app, or a recovery code."""
 
     form_class = CodeForm
+    webauthn_form_class = PasskeyForm
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        keys = Authenticator.objects.filter(user=self.stage.login.user, type=Kind.WEBAUTHN)
+        return super().get_context_data(**kwargs) | {"has_passkey": keys.exists()}
 
     def form_invalid(self, form: Form) -> HttpResponse:
         return self.render_to_response(self.get_context_data(), status=422)

@@ -33,7 +33,7 @@ def _drill_of(made: SimpleNamespace) -> dict[str, int]:
 def addresses(site: SimpleNamespace) -> list[tuple[str, str]]:
     """(name, address) of each page of the portal, at objects that exist."""
     known = {**site.objects, "pk": site.objects["subject"], "code": site.study.code}
-    known |= {"who": "none", "token": "none"}
+    known |= {"who": "none", "token": "none", "provider_id": "none"}
     return [(page.name, address_of(page, known | MORE.get(page.name, {}))) for page in pages()]
 
 

@@ -157,7 +157,9 @@ def test_the_unblinded_site_refuses_forms_without_the_token(
     with as_unblinded():
         browser = strict(a_user(Role.UNBLINDED_STATISTICIAN, study=study))
         before = state_of_the_database()
-        known = {"pk": 1, "code": study.code, "who": "none", "token": "none"}
+        known = {"pk": 1, "code": study.code, "who": "none", "token": "none"} | {
+            "provider_id": "none"
+        }
         for page in pages():
             answer = browser.post(address_of(page, known), {"why": "x"})
             assert answer.status_code == 403, page.name

@@ -27,6 +27,7 @@ def forms(db: None, settings: SimpleNamespace) -> Iterator[list[Form]]:
         roles = (Role.UNBLINDED_STATISTICIAN, Role.SUPPLY_MANAGER)
         people = [a_user(role, study=study) for role in roles]
         known = {"code": study.code, "who": "none", "token": "none", "pk": centre.pk}
+        known["provider_id"] = "none"
         known["approve-list"] = RandomizationList.objects.get(study=study).pk
         known["release-allocation"] = StratumCursor.objects.filter(list__study=study)[0].pk
         addresses = [(page.name, address_of(page, known)) for page in pages()]

@@ -31,6 +31,9 @@ OPEN_TO_ALL = {
     "set-password",
     "choose-password",
     "mfa_authenticate",
+    "mfa_login_webauthn",
+    "openid_connect_login",
+    "openid_connect_callback",
 }
 SITE_PEOPLE = (Role.SITE_COORDINATOR, Role.INVESTIGATOR, Role.PHARMACIST, Role.MONITOR)
 

@@ -95,12 +95,12 @@ def test_a_deactivated_person_is_out_at_once(person):
 
 
 @pytest.mark.requirement("REQ-022")
-def test_session_ends_after_thirty_minutes_without_use_and_pages_are_not_kept(person):
+def test_session_ends_after_twenty_minutes_without_use_and_pages_are_not_kept(person):
     browser = Client()
     browser.force_login(person)
     answer = browser.get(reverse("home"))
     assert answer.headers["Cache-Control"] == "no-store, private"
-    assert answer.cookies["iwrs_blinded_session"]["max-age"] == 1800
+    assert answer.cookies["iwrs_blinded_session"]["max-age"] == 1200
 
 
 @pytest.mark.requirement("REQ-076")
