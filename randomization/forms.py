@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from django import forms
 
-from iwrs.forms import choice_field, reason_field
+from iwrs.forms import PortalForm, choice_field, reason_field
 from iwrs.signatures.forms import SignedForm
 from randomization.services import REASONS
 

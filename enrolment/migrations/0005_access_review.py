@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('enrolment', '0003_auditor_and_depot_manager'),
+        ('enrolment', '0004_code_break_drill'),
         ('iwrs', '0003_definition_in_force'),
     ]
 

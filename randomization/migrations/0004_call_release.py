@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('iwrs', '0002_initial'),
-        ('randomization', '0001_initial'),
+        ('randomization', '0003_code_break_assessment'),
     ]
 
     operations = [
