@@ -137,6 +137,11 @@ PORTAL = {
     # code breaks
     "ask-code-break": on_subject(Act.BREAK_CODE),
     "code-break": Door(Of.SUBJECT, Act.BREAK_CODE, own=True),
+    "code-breaks": on_study(Act.SEE_CODE_BREAKS),
+    "assess-code-break": on_study(Act.ASSESS_CODE_BREAK),
+    "drill": on_centre(Act.PRACTISE_CODE_BREAK),
+    "request-drill": Door(Of.CENTRE, Act.PRACTISE_CODE_BREAK, own=True),
+    "show-drill": Door(Of.CENTRE, Act.PRACTISE_CODE_BREAK, own=True),
     # the study
     "accrual": on_study(Act.SEE_ACCRUAL),
     "change-accrual": on_study(Act.MANAGE_ACCRUAL),

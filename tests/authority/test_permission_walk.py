@@ -18,6 +18,7 @@ from iwrs.accounts.models import Role
 from iwrs.actors import Actor
 from iwrs.permissions import Act
 from iwrs.signatures import Signature
+from randomization.drills import start_drill
 from randomization.services import REASONS, request_code_break
 from randomization.unblinded.models import RandomizationList, StratumCursor
 from tests.api.client import ALL_SCOPES, Edc, register, token_for
@@ -113,7 +114,7 @@ def strangers(made: SimpleNamespace) -> list[Visitor]:
 
 
 def ask_code_break(made: SimpleNamespace) -> None:
-    """A request for the investigator's own: nobody else's is shown."""
+    """A request and a drill of the investigator's own: nobody else's is shown."""
     asker = next(each for each in made.people if each.label == Role.INVESTIGATOR.label)
     signature = Signature(str(asker.user), clock.now(), "Walk")
     asked = request_code_break(
@@ -123,8 +124,10 @@ def ask_code_break(made: SimpleNamespace) -> None:
         explanation="Walk",
         signature=signature,
     )
-    made.values["code-break"] = asked.pk
-    asker.owns.add("code-break")
+    drill = start_drill(made.here, by=Actor.person(asker.user, Role.INVESTIGATOR))
+    made.values |= {"code-break": asked.pk, "assess-code-break": asked.pk}
+    made.values |= {"request-drill": drill.pk, "show-drill": drill.pk}
+    asker.owns |= {"code-break", "request-drill", "show-drill"}
 
 
 def test_every_page_of_the_portal_answers_everybody_as_the_table_says(
