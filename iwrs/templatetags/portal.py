@@ -1,10 +1,12 @@
 """How the portal writes days, moments and numbers, and draws a form's parts."""
 
+import json
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import template
+from django.core.serializers.json import DjangoJSONEncoder
 from django.forms.boundfield import BoundField
 
 from iwrs.clock import local_date
@@ -43,6 +45,12 @@ def localday(value: datetime | None, zone: str = "UTC") -> str:
 def grouped(number: str) -> str:
     """Digits in groups of four, as people read them aloud: 1234 5678."""
     return " ".join(number[i : i + 4] for i in range(0, len(number), 4))
+
+
+@register.filter
+def as_json(value: object) -> str:
+    """Data for one of our scripts, to stand in an attribute: escaped like any other text."""
+    return json.dumps(value, cls=DjangoJSONEncoder)
 
 
 @register.inclusion_tag("parts/problems.html")

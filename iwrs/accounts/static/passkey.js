@@ -46,8 +46,7 @@
   }
 
   function options() {
-    var here = document.getElementById("passkey-options");
-    if (here) { return Promise.resolve(JSON.parse(here.textContent)); }
+    if (form.dataset.options) { return Promise.resolve(JSON.parse(form.dataset.options)); }
     return fetch(form.action, { headers: { Accept: "application/json" }, credentials: "same-origin" })
       .then(function (got) { return got.json(); })
       .then(function (got) { return got.request_options; });
