@@ -44,7 +44,9 @@ def test_screen_to_first_dose_on_a_phone_without_javascript(portal, visit):
     page.get_by_role("button", name="Save screening").click()
     expect(page.get_by_role("status")).to_contain_text("is registered")
     page.get_by_role("link", name="Randomize").click()
-    page.get_by_role("button", name=re.compile("Randomize subject")).click()
+    page.get_by_label("Your e-mail address").fill(portal.site_coordinator.email)
+    page.get_by_label("Your password").fill(PASSWORD)
+    page.get_by_role("button", name=re.compile("Sign and randomize subject")).click()
     subject = Subject.objects.get()
     kit = subject.dispensations.get(number=0).kit
     expect(page.locator("p.kit")).to_have_text(kit.grouped)
