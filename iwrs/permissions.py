@@ -21,6 +21,7 @@ class Act(StrEnum):
     APPROVE_DEVIATION = "approve a deviation"
     RANDOMIZE = "randomize"
     DISPENSE = "assign and hand over kits"
+    REDUCE_DOSE = "reduce a dose"
     RECORD_COURSE = "record visits and events"
     RECORD_CENTRAL_READ = "record central reads"
     BREAK_CODE = "break a code"
@@ -56,7 +57,9 @@ _COURSE = {Act.SCREEN, Act.REQUEST_DEVIATION, Act.RANDOMIZE, Act.DISPENSE, Act.R
 
 MAY: dict[str, frozenset[Act]] = {
     Role.SITE_COORDINATOR: frozenset(_SITE | _COURSE),
-    Role.INVESTIGATOR: frozenset(_SITE | _COURSE | {Act.BREAK_CODE, Act.SEE_CODE_BREAKS}),
+    Role.INVESTIGATOR: frozenset(
+        _SITE | _COURSE | {Act.REDUCE_DOSE, Act.BREAK_CODE, Act.SEE_CODE_BREAKS}
+    ),
     Role.PHARMACIST: frozenset(_SITE | {Act.DISPENSE}),
     Role.MONITOR: frozenset(_SITE),
     Role.STUDY_MANAGER: frozenset(
