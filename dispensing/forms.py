@@ -3,7 +3,8 @@
 from typing import Any
 
 from iwrs.definition import Drug
-from iwrs.forms import PortalForm, choice_field, date_field
+from iwrs.forms import PortalForm, choice_field, date_field, reason_field
+from iwrs.signatures.forms import SignedForm
 
 
 class HandOverForm(PortalForm):
@@ -23,3 +24,8 @@ class StopForm(PortalForm):
         self.fields["reason"] = choice_field(
             "Reason", [(each.key, each.label) for each in drug.stop_reasons]
         )
+
+
+class ReductionForm(SignedForm):
+    on = date_field("First day at the new dose")
+    reason = reason_field("Why is the dose reduced?", help_text="For example the adverse event.")

@@ -186,6 +186,28 @@ class DrugStop(models.Model):
         return f"{self.subject_id} stopped {self.drug}"
 
 
+@audited
+class DoseReduction(models.Model):
+    """One dose level down. Blinded: the tablets of both arms look alike, and so do the levels."""
+
+    subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="dose_reductions")
+    drug = models.CharField(max_length=40)
+    level = models.CharField(max_length=40, help_text="Key of the new level in the study.")
+    reduced_on = models.DateField()
+    reason = models.CharField(max_length=300)
+    recorded_by = models.CharField(max_length=200)
+    recorded_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("subject", "drug", "level", name="one_reduction_per_level"),
+            models.CheckConstraint(name="reduction_has_reason", condition=~Q(reason="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject_id} {self.drug} {self.level}"
+
+
 class SupplyRun(models.Model):
     """A request that the unblinded worker looks at what centres need and sends it.
 

@@ -8,5 +8,6 @@ urlpatterns = [
     path("dispensations/<int:pk>/assign/", views.AssignKit.as_view(), name="assign-kit"),
     path("dispensations/<int:pk>/hand-over/", views.HandOver.as_view(), name="hand-over"),
     path("subjects/<int:pk>/first-dose/", views.FirstDose.as_view(), name="first-dose"),
+    path("subjects/<int:pk>/reduce/<slug:drug>/", views.ReduceDose.as_view(), name="reduce-dose"),
     path("subjects/<int:pk>/stop/<slug:drug>/", views.StopDrug.as_view(), name="stop-drug"),
 ]

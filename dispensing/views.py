@@ -7,14 +7,18 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from dispensing import services
-from dispensing.forms import FirstDoseForm, HandOverForm, StopForm
+from dispensing.doses import dose_levels, next_level, reduce_dose
+from dispensing.forms import FirstDoseForm, HandOverForm, ReductionForm, StopForm
 from dispensing.models import Dispensation
+from dispensing.records import doses_record
 from enrolment.access import subjects_for
-from enrolment.pages import SubjectAct
+from enrolment.pages import Signing, SubjectAct
 from iwrs import clock
-from iwrs.definition import Drug
+from iwrs.definition import DoseLevel, Drug
 from iwrs.forms import PortalForm
 from iwrs.permissions import Act
+from iwrs.problems import Problem
+from iwrs.signatures import Record
 
 
 class DispensationAct(SubjectAct):
@@ -99,3 +103,54 @@ class StopDrug(SubjectAct):
     def perform(self, form: PortalForm) -> HttpResponse:
         services.stop_drug(self.subject, self.drug.key, by=self.by, **form.cleaned_data)
         return self.done(f"The stop of {self.drug.label} is recorded.")
+
+
+class ReduceDose(Signing, SubjectAct):
+    """One level down, in the order of the study. Both arms: the tablets look alike."""
+
+    act = Act.REDUCE_DOSE
+    template_name = "dispensing/reduce_dose.html"
+    form_class = ReductionForm
+    heading = "Reduce the dose"
+    submit = "Sign and reduce the dose"
+    meaning = "I reduce the dose of this subject"
+    drug: Drug
+    following: DoseLevel | None
+
+    def find(self, **kwargs: Any) -> None:
+        super().find(**kwargs)
+        drugs = {each.key: each for each in self.subject.study.definition.drugs}
+        if kwargs["drug"] not in drugs or not dose_levels(self.subject, kwargs["drug"]):
+            raise Http404
+        self.drug = drugs[kwargs["drug"]]
+        self.following = next_level(self.subject, self.drug.key)
+
+    def record(self) -> Record:
+        return doses_record(self.subject)
+
+    def context(self) -> dict[str, Any]:
+        levels = dose_levels(self.subject, self.drug.key)
+        at = levels.index(self.following) - 1 if self.following else len(levels) - 1
+        return {
+            "subject": self.subject,
+            "drug": self.drug,
+            "present": levels[at],
+            "following": self.following,
+        }
+
+    def perform(self, form: PortalForm) -> HttpResponse:
+        if self.following is None:
+            raise Problem(
+                code="lowest_dose",
+                title="This is the lowest dose level of the study.",
+                action="The drug can be stopped. Nothing was saved.",
+            )
+        reduce_dose(
+            self.subject,
+            self.following.key,
+            by=self.by,
+            on=form.cleaned_data["on"],
+            reason=form.cleaned_data["reason"],
+            signature=self.sign(form),
+        )
+        return self.done(f"The dose is reduced to {self.following.label}.")

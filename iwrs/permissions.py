@@ -21,6 +21,7 @@ class Act(StrEnum):
     APPROVE_DEVIATION = "approve a deviation"
     RANDOMIZE = "randomize"
     DISPENSE = "assign and hand over kits"
+    REDUCE_DOSE = "reduce a dose"
     RECORD_COURSE = "record visits and events"
     RECORD_CENTRAL_READ = "record central reads"
     BREAK_CODE = "break a code"
@@ -68,7 +69,8 @@ MAY: dict[str, frozenset[Act]] = {
     Role.INVESTIGATOR: frozenset(
         _SITE
         | _COURSE
-        | {Act.BREAK_CODE, Act.PRACTISE_CODE_BREAK, Act.SEE_CODE_BREAKS, Act.SEE_PEOPLE}
+        | {Act.REDUCE_DOSE, Act.BREAK_CODE, Act.PRACTISE_CODE_BREAK}
+        | {Act.SEE_CODE_BREAKS, Act.SEE_PEOPLE}
     ),
     Role.PHARMACIST: frozenset(_SITE | {Act.DISPENSE}),
     Role.MONITOR: frozenset(_SITE | {Act.SEE_PEOPLE}),

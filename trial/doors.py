@@ -97,6 +97,16 @@ ACCOUNTS = {
     "mfa_deactivate_totp": SIGNED_IN,
     "mfa_generate_recovery_codes": SIGNED_IN,
     "mfa_view_recovery_codes": SIGNED_IN,
+    # passkeys and a sponsor's own directory
+    "mfa_add_webauthn": SIGNED_IN,
+    "mfa_remove_webauthn": SIGNED_IN,
+    "mfa_reauthenticate_webauthn": SIGNED_IN,
+    "mfa_login_webauthn": OPEN,
+    "openid_connect_login": OPEN,
+    "openid_connect_callback": OPEN,
+    # sessions
+    "sessions": SIGNED_IN,
+    "stay": SIGNED_IN,
 }
 
 PORTAL = {
@@ -129,6 +139,7 @@ PORTAL = {
     "hand-over": on_subject(Act.DISPENSE),
     "first-dose": on_subject(Act.DISPENSE),
     "stop-drug": on_subject(Act.RECORD_COURSE),
+    "reduce-dose": on_subject(Act.REDUCE_DOSE),
     "record-visit": on_subject(Act.RECORD_COURSE),
     "miss-visit": on_subject(Act.RECORD_COURSE),
     "central-read": on_subject(Act.RECORD_CENTRAL_READ),
@@ -142,6 +153,12 @@ PORTAL = {
     "drill": on_centre(Act.PRACTISE_CODE_BREAK),
     "request-drill": Door(Of.CENTRE, Act.PRACTISE_CODE_BREAK, own=True),
     "show-drill": Door(Of.CENTRE, Act.PRACTISE_CODE_BREAK, own=True),
+    # the audit trail
+    "audit": on_study(Act.SEE_AUDIT),
+    "audit-csv": on_study(Act.SEE_AUDIT),
+    "audit-pdf": on_study(Act.SEE_AUDIT),
+    "audit-review": on_study(Act.REVIEW_AUDIT),
+    "subject-audit": on_subject(Act.SEE_SUBJECTS),
     # the study
     "accrual": on_study(Act.SEE_ACCRUAL),
     "change-accrual": on_study(Act.MANAGE_ACCRUAL),
@@ -167,6 +184,9 @@ UNBLINDED = {
     "release-kit-calls": on_study(Act.MANAGE_STOCK),
     "releases": on_study(Act.MANAGE_LIST),
     "register-key": on_study(Act.MANAGE_LIST),
+    "audit": on_study(Act.SEE_UNBLINDED_AUDIT),
+    "audit-csv": on_study(Act.SEE_UNBLINDED_AUDIT),
+    "audit-pdf": on_study(Act.SEE_UNBLINDED_AUDIT),
 }
 
 DOORS = {"blinded": ACCOUNTS | PORTAL, "unblinded": ACCOUNTS | UNBLINDED}

@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from assessments.models import SubjectEvent
 from assessments.services import OPEN
+from dispensing.doses import next_level
 from dispensing.models import Dispensation
 from enrolment.models import Subject
 from iwrs.definition import StudyDefinition
@@ -34,6 +35,7 @@ def next_steps(
         return [
             *(_supply(subject, today) if Act.DISPENSE in may else []),
             *(_course(subject, definition, today) if Act.RECORD_COURSE in may else []),
+            *(_doses(subject, definition) if Act.REDUCE_DOSE in may else []),
             *_others(subject, may),
         ]
     if subject.status == Subject.Status.SCREEN_FAILED:
@@ -108,6 +110,13 @@ def _course(subject: Subject, definition: StudyDefinition, today: date) -> Itera
         if kind not in kinds and not ended:
             grave = kind != SubjectEvent.Kind.NEW_THERAPY
             yield Step(f"Record: {kind.label}", _to("event", subject, kind.value), grave=grave)
+
+
+def _doses(subject: Subject, definition: StudyDefinition) -> Iterator[Step]:
+    stopped = {each.drug for each in subject.drug_stops.all()}
+    for drug in definition.drugs:
+        if drug.key not in stopped and next_level(subject, drug.key):
+            yield Step(f"Reduce the dose of {drug.label}", _to("reduce-dose", subject, drug.key))
 
 
 def _others(subject: Subject, may: set[Act]) -> Iterator[Step]:

@@ -75,6 +75,10 @@ def _supplied(subject: Subject, definition: StudyDefinition) -> list[Happening]:
     first = getattr(subject, "first_dose", None)
     if first:
         lines.append(Happening(first.taken_on, 6, "First dose of the blinded drug"))
+    levels = {each.key: each.label for each in definition.dose_levels}
+    for lower in subject.dose_reductions.all():
+        text = f"Dose reduced to {levels.get(lower.level, lower.level)}: {lower.reason}"
+        lines.append(Happening(lower.reduced_on, 7, text))
     drugs = {each.key: each for each in definition.drugs}
     for stop in subject.drug_stops.all():
         reasons = {each.key: each.label for each in drugs[stop.drug].stop_reasons}

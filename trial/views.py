@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 
 from assessments.services import OPEN
+from dispensing.records import reduction_record
 from enrolment.access import allowed, centres_for, held_roles, studies_for, subjects_for
 from enrolment.access_review import EVERY, is_due, last_review
 from enrolment.models import Deviation, Subject
@@ -36,6 +37,7 @@ WITH_THE_SUBJECT: list[str] = [
     "events",
     "contacts",
     "drug_stops",
+    "dose_reductions",
     "deviations",
     "eligibility",
 ]
@@ -129,6 +131,7 @@ class SubjectPage(Page):
     def _signatures(subject: Subject, code_breaks: bool) -> list[Shown]:
         records = [screening_record(subject)]
         records += [deviation_record(each) for each in subject.deviations.all()]
+        records += [reduction_record(each) for each in subject.dose_reductions.all()]
         if code_breaks:
             records += [code_break_record(each) for each in subject.code_breaks.all()]
         return signatures_of(records)

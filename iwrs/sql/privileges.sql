@@ -87,7 +87,8 @@ GRANT UPDATE (status) ON public.dsmb_extract TO iwrs_blinded;
 
 -- Facts once stated are not edited; a correction is a new act of its own.
 REVOKE UPDATE ON public.randomization_randomization, public.dsmb_datacut,
-    public.dsmb_interimnotice, public.enrolment_accessreview FROM iwrs_blinded;
+    public.dsmb_interimnotice, public.enrolment_accessreview, public.dispensing_dosereduction
+    FROM iwrs_blinded;
 
 -- The list and who got what are written once: entries by the unblinded side, the rest by gates.
 REVOKE UPDATE ON unblinded.list_entry, unblinded.cover_kit, unblinded.call_release

@@ -79,7 +79,11 @@ def objects_of(centre):
     }
 
 
-MORE = {"event": {"kind": "death"}, "stop-drug": {"drug": "exemestane"}}
+MORE = {
+    "event": {"kind": "death"},
+    "stop-drug": {"drug": "exemestane"},
+    "reduce-dose": {"drug": "study_drug"},
+}
 
 
 @pytest.mark.requirement("REQ-013")

@@ -151,6 +151,7 @@ def test_an_edc_system_signs_nothing_and_no_statement_is_spent_on_it(subject):
 @pytest.mark.requirement("REQ-037")
 def test_centre_activation_is_signed_with_the_day_that_was_typed(site, signed_in):
     planned = a_centre(site.study, active=False, cover=0)
+    a_drill(planned)
     manager = signed_in(site.study_manager)
     day = (clock.today("Europe/Paris") - timedelta(days=9)).isoformat()
     address = reverse("activate-centre", args=[planned.pk])
