@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 from django.db import IntegrityError, ProgrammingError, connection, transaction
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
@@ -22,6 +23,7 @@ from randomization.models import CodeBreakRefusal, CodeBreakRequest
 from tests import factories as make
 from tests.code_break.typing_in import ask
 from tests.roles import Logins
+from tests.signing import sign_page
 
 APPROVED = date(2020, 1, 1)
 
@@ -259,20 +261,18 @@ def test_the_activation_page_says_what_is_missing(
     planned = make.a_centre(site.study, active=False, cover=0)
     manager = signed_in(site.study_manager)
     address = reverse("activate-centre", args=[planned.pk])
-    answer = ask_plainly(manager, site.study_manager, address)
+    answer = activate(manager, site.study_manager, address)
     assert answer.status_code == 409
     text = answer.content.decode()
     assert f"No code break drill was done at centre {planned.number}." in text
     assert "An investigator of the centre signs in" in text
     assert 'value="2020-01-01"' in text  # what was typed stays
     make.a_drill(planned)
-    assert ask_plainly(manager, site.study_manager, address).status_code == 302
+    assert activate(manager, site.study_manager, address).status_code == 302
 
 
-def ask_plainly(browser: Client, person: User, address: str):
-    from tests.code_break.typing_in import sign
-
-    return sign(browser, person, address, {"ethics_approved_on": "2020-01-01"})
+def activate(browser: Client, person: User, address: str) -> HttpResponse:
+    return sign_page(browser, person, address, {"ethics_approved_on": "2020-01-01"})
 
 
 def test_nobody_changes_a_drill_by_the_application(planned: Centre) -> None:

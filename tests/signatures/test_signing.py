@@ -16,6 +16,7 @@ from iwrs.signatures.models import SignedRecord, SigningState
 from tests.factories import (
     TESTER,
     a_centre,
+    a_drill,
     a_randomized_subject,
     a_subject,
     a_user,

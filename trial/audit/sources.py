@@ -61,7 +61,9 @@ class Source:
 
     @cached_property
     def fields(self) -> list[models.Field]:
-        return [each for each in self.model._meta.fields if each.column]
+        """The fields that the history has: that of a table with secrets leaves them out."""
+        kept = {each.column for each in self.events._meta.fields}
+        return [each for each in self.model._meta.fields if each.column in kept]
 
     def to(self, target: type[models.Model]) -> str | None:
         """SQL for the key of the `target` that a row `e` belongs to, by the shortest way of foreign
