@@ -90,6 +90,7 @@ def portal(db: None) -> SimpleNamespace:
     here = a_centre(study)
     values: Values = objects_of(here)
     values |= {"pk": values["subject"], "code": study.code, "who": "none", "token": "none"}
+    values["provider_id"] = "none"
     cut = DataCut.objects.create(
         study=study, cut_on=clock.today(), reason="Walk", made_by="A", made_at=clock.now()
     )
@@ -163,6 +164,7 @@ def test_every_page_of_the_unblinded_site_answers_everybody_as_the_table_says(
     with as_unblinded():
         made = RandomizationList.objects.get(study=study)
         values: Values = {
+            "provider_id": "none",
             "pk": centre.pk,
             "code": study.code,
             "who": "none",

@@ -53,7 +53,7 @@ def visit(chromium: Browser, portal: SimpleNamespace) -> Iterator[Callable[..., 
         page.goto("/")
         page.get_by_label("E-mail address").fill(user.email)
         page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Sign in", exact=True).click()
         page.get_by_role("heading", name="Home").wait_for()
         return page
 

@@ -107,12 +107,12 @@ def test_a_device_that_does_not_know_its_person_signs_nobody_in(
     page.get_by_role("button", name="Sign in with a passkey").click()
     expect(page.get_by_text("The passkey was not used.")).to_be_visible()
     page.goto("/")
-    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page.get_by_role("heading", name="Sign in", exact=True)).to_be_visible()
 
 
 def sign_out(page: Page) -> None:
     page.get_by_role("button", name="Sign out").click()
-    page.get_by_role("heading", name="Sign in").wait_for()
+    page.get_by_role("heading", name="Sign in", exact=True).wait_for()
 
 
 @pytest.mark.requirement("REQ-014")
@@ -136,7 +136,7 @@ def test_an_app_is_set_up_and_used_on_a_phone_without_javascript(chromium: Brows
     page.get_by_role("heading", name="Second step").wait_for()
     assert page.get_by_role("button", name="Use a passkey").count() == 0
     page.get_by_label("Code").fill(code)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.get_by_role("heading", name="Home").wait_for()
     context.close()
 
@@ -190,7 +190,7 @@ def test_the_next_person_at_the_computer_finds_no_draft(page: Page, portal) -> N
 
 
 def type_again(page: Page, email: str) -> None:
-    page.get_by_role("heading", name="Sign in").wait_for()
+    page.get_by_role("heading", name="Sign in", exact=True).wait_for()
     page.get_by_label("E-mail address").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
