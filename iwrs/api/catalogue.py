@@ -207,6 +207,16 @@ CATALOGUE: dict[str, Meaning] = {
         "A drill is done by an investigator of the centre.",
         "Ask an investigator of the centre to do it.",
     ),
+    # nor is the audit trail
+    "reviewed_already": Meaning(
+        409, "This period is reviewed already.", "Give a later day, in the portal."
+    ),
+    "search_too_wide": Meaning(
+        422, "This search takes too long.", "Give a subject, or fewer days, in the portal."
+    ),
+    "too_long_for_pdf": Meaning(
+        422, "The trail is too long for a PDF.", "Give fewer days, or take the CSV, in the portal."
+    ),
     # people are no part of the API either
     "both_sides": Meaning(
         409,

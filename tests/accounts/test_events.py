@@ -108,7 +108,7 @@ def test_wrong_passwords_at_signing_lock_and_report_too(study, person) -> None:
     mail.outbox.clear()
     outbox.deliver_due()
     assert {letter.subject.split("] ")[-1] for letter in mail.outbox} == {
-        f"Account locked: {person}",
+        f"An account was locked: {person}",
         "Signing locked after wrong tries",
     }
 

@@ -344,4 +344,4 @@ def test_what_a_sweep_costs_does_not_grow_with_what_is_sealed(
         blinded.execute(sequence)
     assert seal() >= 1000
     seal_until_closed(superuser)
-    assert rows_read() <= before + 20
+    assert rows_read() <= before + 100  # of a thousand rows more

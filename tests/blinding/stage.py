@@ -103,6 +103,7 @@ def a_cast(size: Size = SMALL) -> Cast:
 def open_centres(study: Study) -> None:
     """Activate every centre, as of the present business day."""
     for centre in Centre.objects.filter(study=study).order_by("number"):
+        make.a_drill(centre)
         activate_centre(centre, by=make.TESTER, ethics_approved_on=clock.today())
 
 
@@ -209,6 +210,7 @@ def _break_codes(cast: Cast, study: Study, played: Played) -> None:
     browser = Client()
     physician = cast.person(Role.SAFETY_PHYSICIAN)
     browser.force_login(physician, backend="iwrs.accounts.backend.PasswordBackend")
+    browser.person = physician.email  # type: ignore[attr-defined]  # who signs
     subjects = Subject.objects.filter(study=study, status="randomized").order_by("pk")
     for turn, subject in enumerate(subjects[:4]):
         path = f"/subjects/{subject.pk}/code-break/"

@@ -18,6 +18,7 @@ def test_each_replicate_has_a_seed_of_its_own() -> None:
     assert len(set(adversary.SEEDS)) == len(adversary.SEEDS) == 64
 
 
+@pytest.mark.slow
 def test_a_few_replicates_tell_nothing_and_a_planted_leak_is_seen() -> None:
     """The quick version: its interval is wide, but unshuffled kits are far outside of it."""
     first, last = adversary.SEEDS[:6], adversary.SEEDS[-6:]

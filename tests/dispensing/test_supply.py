@@ -16,7 +16,16 @@ from enrolment.models import Centre, Subject
 from iwrs import clock, studies
 from iwrs.models import Study
 from tests.dispensing.depots import contents, fill_depot
-from tests.factories import TESTER, a_centre, a_randomized_subject, a_study, a_subject, arm_of, at
+from tests.factories import (
+    TESTER,
+    a_centre,
+    a_drill,
+    a_randomized_subject,
+    a_study,
+    a_subject,
+    arm_of,
+    at,
+)
 from tests.roles import as_unblinded
 from trial.services import randomize
 
@@ -306,18 +315,14 @@ def test_a_week_of_the_whole_trial_takes_under_a_second(db: None):
 
 def whole_trial(study: Study) -> list[Centre]:
     fields = {"country_code": "FR", "country_name": "France", "time_zone": "Europe/Paris"}
-    return Centre.objects.bulk_create(
-        Centre(
-            study=study,
-            number=f"{1000 + n}",
-            name=f"Hospital {n}",
-            status="active",
-            ethics_approved_on=date(2010, 1, 1),
-            activated_at=START,
-            **fields,
-        )
+    centres = Centre.objects.bulk_create(
+        Centre(study=study, number=f"{1000 + n}", name=f"Hospital {n}", **fields)
         for n in range(189)
     )
+    for centre in centres:
+        a_drill(centre)
+    study.centres.update(status="active", ethics_approved_on=date(2010, 1, 1), activated_at=START)
+    return list(study.centres.all())
 
 
 def whole_accrual(many: list[Centre]) -> None:
