@@ -32,7 +32,8 @@ _MONTHS = "|".join(datetime(2000, month, 1).strftime("%B") for month in range(1,
 _YEAR = f"{datetime.now(UTC):%Y}"  # studies are played in 2009 to 2011
 _CLOCK = r"\d\d:\d\d(:\d\d(\.\d+)?)?"
 _PATTERNS = {
-    # Real time, as JSON and as pages write it.
+    # Real time, as an address, as JSON and as pages write it.
+    rf"{_YEAR}-\d\d-\d\dT\d\d%3A\d\d%3A\d\d\.\d+": "<real time>",
     rf"{_YEAR}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d+)?)?)?(Z|\+00:00)?)?": "<real time>",
     rf"\d{{1,2}} ({_MONTHS}) {_YEAR}(,? {_CLOCK})?": "<real time>",
     rf"{_YEAR} ({_MONTHS}) \d{{1,2}}(,? {_CLOCK})?": "<real time>",
@@ -40,8 +41,8 @@ _PATTERNS = {
     r"(<real time>[^<\n]{0,30}), \d\d:\d\d UTC": r"\1, <real time>",
     # Where an object of Python's lay in memory, in a log line.
     r" at 0x[0-9a-f]+": " at <address>",
-    # One-time tokens of forms, and keys of requests, messages and tasks.
-    r'(name="(csrfmiddlewaretoken|token)" value=")[^"]+': r"\1<token>",
+    # One-time tokens of forms, names of sessions, and keys of requests, messages and tasks.
+    r'(name="(csrfmiddlewaretoken|token|which)" value=")[^"]+': r"\1<token>",
     r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b": "<random key>",
 }
 # The first door: whoever broke a code is shown the treatment, in this one answer.
