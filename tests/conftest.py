@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.db import connections
 from pytest_django import DjangoDbBlocker
 
@@ -13,6 +14,12 @@ from tests.roles import Logins, truncate_everything
 
 # Playwright's loop runs in the test's thread; Django's checks for async code would misread it.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+# Argon2 as in production, but cheap in this process: a quarter of a second for each of a thousand
+# people would be most of a run. Server processes of the tests hash at the full cost.
+Argon2PasswordHasher.time_cost = 1
+Argon2PasswordHasher.memory_cost = 1024  # KiB
+Argon2PasswordHasher.parallelism = 1
 
 
 @pytest.fixture(scope="session")

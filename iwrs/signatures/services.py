@@ -59,15 +59,7 @@ def sign(
     """
     with transaction.atomic():
         row = User.objects.select_for_update().get(pk=user.pk)
-        state, _ = SigningState.objects.get_or_create(user=row)
-        locked = _locked(row)
-        right = not locked and _is_own(row, email, password)
-        if right:
-            forget_failures(row)
-            SigningState.objects.filter(pk=row.pk, failures__gt=0).update(failures=0)
-        elif not locked:
-            count_failure(row, by=caller, method="signature")  # as at sign-in
-            locked = _count(state, study)
+        right, locked = _tried(row, email, password, study, caller)
     if locked:
         raise Problem(
             code="signing_locked",
@@ -145,6 +137,19 @@ def signatures_by_pk(records: Iterable[Record]) -> dict[int, list[Shown]]:
     for each in signatures_of(records):
         found.setdefault(each.signature.record_pk, []).append(each)
     return found
+
+
+def _tried(row: User, email: str, password: str, study: Study, caller: Caller) -> tuple[bool, bool]:
+    """One try, counted, with the account's row locked: was it right, and is signing locked now?"""
+    state, _ = SigningState.objects.get_or_create(user=row)
+    if _locked(row):
+        return False, True
+    if _is_own(row, email, password):
+        forget_failures(row)
+        SigningState.objects.filter(pk=row.pk, failures__gt=0).update(failures=0)
+        return True, False
+    count_failure(row, by=caller, method="signature")  # as at sign-in
+    return False, _count(state, study)
 
 
 def _locked(user: User) -> bool:

@@ -131,7 +131,6 @@ def ask_code_break(made: SimpleNamespace) -> None:
     asker.owns |= {"code-break", "request-drill", "show-drill"}
 
 
-@pytest.mark.slow
 def test_every_page_of_the_portal_answers_everybody_as_the_table_says(
     portal: SimpleNamespace,
 ) -> None:
@@ -155,7 +154,6 @@ def test_a_wrong_row_is_found(portal: SimpleNamespace, monkeypatch: pytest.Monke
         assert all("/screen/" in each for each in wrong)
 
 
-@pytest.mark.slow
 def test_every_page_of_the_unblinded_site_answers_everybody_as_the_table_says(
     db: None, settings: SimpleNamespace
 ) -> None:

@@ -143,3 +143,16 @@ def test_a_link_for_a_forgotten_password(create):
     call_command("account", "end", "--email", EMAIL, stdout=io.StringIO())
     with pytest.raises(CommandError, match="This account was ended"):
         call_command("account", "link", "--email", EMAIL)
+
+
+def test_a_study_role_ends_at_once_and_the_account_stays(study, create):
+    create("study_manager")
+    browser = sign_in()
+    accrual = reverse("accrual", args=[study.code])
+    assert browser.get(accrual).status_code == 200
+    named = ("--email", EMAIL, "--study", study.code, "--why", "Left the study")
+    with pytest.raises(CommandError, match="does not hold this role"):
+        call_command("account", "end-role", *named, "--role", "auditor")
+    call_command("account", "end-role", *named, "--role", "study_manager", stdout=io.StringIO())
+    assert browser.get(accrual).status_code == 404
+    assert User.objects.get().is_active

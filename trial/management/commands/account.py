@@ -1,4 +1,4 @@
-"""`manage.py account create | link | list | reset-factors | end`: people of the side it runs on."""
+"""`manage.py account ...`: the people of the side it runs on."""
 
 import sys
 from argparse import ArgumentParser
@@ -9,9 +9,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from enrolment.access_review import as_csv, who_has_access
-from enrolment.people import Person, add_to_centre, give_study_role
+from enrolment.people import Person, add_to_centre, end_study_role, give_study_role
 from iwrs.accounts.factors import reset_factors
-from iwrs.accounts.models import SITE_ROLES, UNBLINDED_ROLES, Role, User
+from iwrs.accounts.models import SITE_ROLES, UNBLINDED_ROLES, Role, StudyRole, User
 from iwrs.accounts.services import end_account, password_link
 from iwrs.actors import Actor
 from iwrs.models import Study
@@ -41,6 +41,11 @@ class Command(BaseCommand):
         reset.add_argument("--why", required=True, help="how you know that it is this person")
         listing = does.add_parser("list", help="accounts and roles of a study, as CSV")
         listing.add_argument("--study", required=True, help="the study's code")
+        role = does.add_parser("end-role", help="end a role in a whole study at once")
+        role.add_argument("--email", required=True)
+        role.add_argument("--study", required=True, help="the study's code")
+        role.add_argument("--role", required=True, choices=Role.values)
+        role.add_argument("--why", required=True)
         end = does.add_parser("end", help="end an account and its sessions at once")
         end.add_argument("--email", required=True)
 
@@ -92,6 +97,14 @@ class Command(BaseCommand):
 
     def _list(self, options: dict[str, Any]) -> None:
         self.stdout.write(as_csv(who_has_access(_study(options["study"]))), ending="")
+
+    def _end_role(self, options: dict[str, Any]) -> None:
+        user, study = _account(options["email"]), _study(options["study"])
+        held = StudyRole.objects.filter(user=user, study_code=study.code, role=options["role"])
+        if (role := held.first()) is None:
+            raise CommandError(f"{user} does not hold this role in the whole of {study.code}.")
+        ended = end_study_role(role, by=_by(), why=options["why"])
+        self.stdout.write(f"{ended}, until {ended.until}.")
 
     def _end(self, options: dict[str, Any]) -> None:
         user = _account(options["email"])
