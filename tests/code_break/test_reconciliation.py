@@ -4,9 +4,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from enrolment.models import Subject
@@ -18,6 +16,7 @@ from randomization.models import CodeBreakAssessment, CodeBreakRequest
 from randomization.services import reveal_code
 from tests import factories as make
 from tests.code_break.test_break import request
+from tests.queries import queries_of
 from tests.roles import Logins
 
 GIVEN = {"necessary": True, "impact": "The subject goes on.", "action": "Nothing."}
@@ -139,12 +138,9 @@ def test_the_number_of_queries_does_not_grow(
     browser = signed_in(committed_site.study_manager)
 
     def queries() -> int:
-        with CaptureQueriesContext(connection) as caught:
-            assert browser.get(address).status_code == 200
-        return len(caught)
+        return len(queries_of(browser, address))
 
     shown(subject)
-    queries()
     few = queries()
     other = make.a_randomized_subject(committed_site.there)
     shown(other)

@@ -4,8 +4,6 @@ queries."""
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from dsmb.models import DataCut, Extract
@@ -20,6 +18,7 @@ from tests.factories import (
     a_study,
     a_subject,
 )
+from tests.queries import queries_of
 from tests.roles import as_unblinded
 from tests.signing import sign_page
 from trial.accrual import Month, chart, months_of
@@ -27,13 +26,8 @@ from trial.middleware import moment_of
 from trial.worklist import RECENT, work_of
 
 
-def queries_of(browser, address):
-    browser.get(address)
-    with CaptureQueriesContext(
-        connection,
-    ) as caught:
-        assert browser.get(address).status_code == 200
-    return len(caught)
+def asked(browser, address):
+    return len(queries_of(browser, address))
 
 
 @pytest.mark.parametrize("role", ["site_coordinator", "study_manager"])
@@ -42,12 +36,12 @@ def test_lists_cost_the_same_number_of_queries_however_long(site, signed_in, rol
     browser = signed_in(getattr(site, role))
     a_subject(site.here, eligible=False)
     a_randomized_subject(site.here)
-    few = queries_of(browser, reverse(name))
+    few = asked(browser, reverse(name))
     for _ in range(3):
         a_subject(site.here, eligible=False)
         a_randomized_subject(site.here)
     a_subject(a_centre(site.study, cover=0))
-    assert queries_of(browser, reverse(name)) == few <= 16
+    assert asked(browser, reverse(name)) == few <= 16
 
 
 def test_the_subject_page_costs_the_same_number_of_queries_however_long(site, signed_in):
@@ -55,7 +49,7 @@ def test_the_subject_page_costs_the_same_number_of_queries_however_long(site, si
     with clock.at(clock.now() - timedelta(days=100)):
         subject = a_randomized_subject(site.here)
     address = reverse("subject", args=[subject.pk])
-    few = queries_of(browser, address)
+    few = asked(browser, address)
     for number in (1, 2):
         visit = subject.visits.get(number=number)
         browser.post(
@@ -63,7 +57,7 @@ def test_the_subject_page_costs_the_same_number_of_queries_however_long(site, si
             {"on": visit.due_on.isoformat(), "local_response": "SD", "ecog": "0"},
         )
     assert subject.visits.count() > 4
-    assert queries_of(browser, address) == few <= 26
+    assert asked(browser, address) == few <= 26
 
 
 def test_home_of_a_site_shows_what_waits_there(site, signed_in):
