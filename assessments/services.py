@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
-from django.db.models import Max, Q
+from django.db.models import Count, Max, Q
 
 from assessments.models import Contact, SubjectEvent, TumourRead, Visit
 from assessments.schedule import planned_visits
@@ -50,10 +50,11 @@ def create_schedule(subject: Subject, *, anchor: date) -> Plan:
 def extend_schedule(subject: Subject) -> None:
     """Keep the planned number of visits ahead, within an open act that closed one."""
     schedule = subject.study.definition.schedule
-    ahead = subject.visits.filter(status__in=OPEN).count()
-    missing = schedule.plan_ahead - ahead
+    still_open = Count("pk", filter=Q(status__in=OPEN))
+    found = subject.visits.aggregate(ahead=still_open, last=Max("number"))
+    missing = schedule.plan_ahead - found["ahead"]
     if missing > 0:
-        last = subject.visits.aggregate(last=Max("number"))["last"] or 0
+        last = found["last"] or 0
         _stored(
             _planned(
                 subject,
@@ -96,7 +97,7 @@ def record_visit(
         visit.done_on = on
         visit.ecog = ecog
         visit.quality_of_life = quality_of_life
-        visit.save()
+        visit.save(update_fields=["status", "done_on", "ecog", "quality_of_life"])
         if local_response:
             _read(subject, TumourRead.Reader.LOCAL, on, local_response, on, by, visit)
         if local_response == TumourRead.Response.PD:

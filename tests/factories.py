@@ -120,7 +120,9 @@ def a_kit(centre: Centre, lot: Lot, arm: str) -> Kit:
         status=Kit.Status.AT_CENTRE,
         centre=centre,
     )
-    KitContent.objects.create(kit=kit, study=centre.study, arm=arm, rank=serial, sent=True)
+    KitContent.objects.create(
+        kit=kit, study=centre.study, lot=kit.lot, arm=arm, rank=serial, sent=True
+    )
     return kit
 
 

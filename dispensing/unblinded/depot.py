@@ -14,26 +14,25 @@ from iwrs.models import Study
 Place = dict[str, int]  # the kit's key of each arm
 
 _LOCK_CLASS = 0x4B495453  # "KITS"
-# A place is free when it has a kit of every arm and none of them has left the depot.
+# A place is free when it has a kit of every arm and none of them has left the depot. Read in the
+# order of an index, so that the first places of a lot cost no more when it holds many.
 _FREE = """
-    SELECT k.lot_id, c.rank, array_agg(c.arm) AS arms, array_agg(c.kit_id) AS kits,
-           row_number() OVER (PARTITION BY k.lot_id ORDER BY c.rank) AS place
-      FROM unblinded.kit_content c JOIN public.dispensing_kit k ON k.id = c.kit_id
-     WHERE c.study_id = %s
-     GROUP BY k.lot_id, c.rank
+    SELECT c.rank, array_agg(c.arm) AS arms, array_agg(c.kit_id) AS kits
+      FROM unblinded.kit_content c
+     WHERE c.lot_id = {lot} AND NOT c.sent
+     GROUP BY c.rank
     HAVING count(DISTINCT c.arm) = %s AND count(*) = %s
-       AND NOT bool_or(c.sent) AND bool_and(k.status = 'in_depot')
+     ORDER BY c.rank LIMIT {most}
 """
 _LOTS = f"""
-    SELECT l.id, l.expires_on, count(f.rank)
-      FROM public.dispensing_lot l LEFT JOIN ({_FREE}) f ON f.lot_id = l.id
-     WHERE l.study_id = %s GROUP BY l.id
+    SELECT l.id, l.expires_on, (SELECT count(*) FROM ({_FREE.format(lot="l.id", most="%s")}) f)
+      FROM public.dispensing_lot l WHERE l.study_id = %s
 """  # noqa: S608
 _TAKE = f"""
-    SELECT f.lot_id, f.arms, f.kits FROM ({_FREE}) f
-      JOIN unnest(%s::bigint[], %s::bigint[]) AS wanted(lot_id, places)
-        ON wanted.lot_id = f.lot_id AND f.place <= wanted.places
-     ORDER BY f.lot_id, f.place
+    SELECT wanted.lot, f.arms, f.kits
+      FROM unnest(%s::bigint[], %s::bigint[]) AS wanted(lot, places),
+           LATERAL ({_FREE.format(lot="wanted.lot", most="wanted.places")}) f
+     ORDER BY wanted.lot, f.rank
 """  # noqa: S608
 _IN_NUMBER_ORDER = "SELECT id FROM public.dispensing_kit WHERE id = ANY(%s) ORDER BY number, id"
 # One statement a kit (in one round trip): a single UPDATE of many rows has no promised order.
@@ -55,11 +54,11 @@ def lock_depot(study: Study) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK_CLASS, study.pk])
 
 
-def depot_lots(study: Study) -> list[DepotLot]:
-    """Every lot of the study with its free places."""
+def depot_lots(study: Study, *, at_most: int | None = None) -> list[DepotLot]:
+    """Every lot of the study with its free places, counted no further than `at_most`."""
     arms = len(study.definition.arms)
     with connection.cursor() as cursor:
-        cursor.execute(_LOTS, [study.pk, arms, arms, study.pk])
+        cursor.execute(_LOTS, [arms, arms, at_most, study.pk])
         return [DepotLot(pk, expires_on, places) for pk, expires_on, places in cursor.fetchall()]
 
 
@@ -68,7 +67,7 @@ def take_places(study: Study, wanted: Mapping[int, int]) -> dict[int, list[Place
     arms = len(study.definition.arms)
     taken: dict[int, list[Place]] = {lot: [] for lot in wanted}
     with connection.cursor() as cursor:
-        cursor.execute(_TAKE, [study.pk, arms, arms, list(wanted.keys()), list(wanted.values())])
+        cursor.execute(_TAKE, [list(wanted.keys()), list(wanted.values()), arms, arms])
         for lot, codes, kits in cursor.fetchall():
             taken[lot].append(dict(zip(codes, kits, strict=True)))
     if any(len(taken[lot]) != places for lot, places in wanted.items()):

@@ -31,6 +31,7 @@ class KitContent(models.Model):
         "dispensing.Kit", on_delete=models.DO_NOTHING, related_name="+", primary_key=True
     )
     study = models.ForeignKey(Study, on_delete=models.DO_NOTHING, related_name="+")
+    lot = models.ForeignKey("dispensing.Lot", on_delete=models.DO_NOTHING, related_name="+")
     arm = models.CharField(max_length=8)
     rank = models.PositiveIntegerField()
     sent = models.BooleanField(default=False, help_text="Left the depot.")
@@ -39,7 +40,10 @@ class KitContent(models.Model):
         db_table = 'unblinded"."kit_content'
         indexes = [
             models.Index(
-                "study", "arm", "rank", condition=models.Q(sent=False), name="kit_content_pick"
+                fields=["lot", "rank"],
+                include=["arm", "kit"],
+                condition=models.Q(sent=False),
+                name="kit_content_place",
             )
         ]
 

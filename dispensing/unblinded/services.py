@@ -91,7 +91,7 @@ def stock_centre(
         if centre.status == Centre.Status.CLOSED:
             raise Problem(code="centre_closed", title=f"Centre {centre.number} is closed.")
         need = CoverNeed(centre.pk, size, cover_until(definition, moment))
-        plan = plan_supply(depot.depot_lots(centre.study), [], [need])
+        plan = plan_supply(depot.depot_lots(centre.study, at_most=need.size), [], [need])
         if plan.unmet_covers:
             raise _depot_short(size, need.use_until)
         places = depot.take_places(centre.study, plan.places())
@@ -136,7 +136,13 @@ def _store(study: Study, rows: list[KitRow], seed: bytes | None) -> None:
     )
     KitContent.objects.bulk_create(
         (
-            KitContent(kit=kit, study=study, arm=by_number[kit.number].arm, rank=ranks[kit.number])
+            KitContent(
+                kit=kit,
+                study=study,
+                lot_id=kit.lot_id,
+                arm=by_number[kit.number].arm,
+                rank=ranks[kit.number],
+            )
             for kit in kits
         ),
         batch_size=BATCH,

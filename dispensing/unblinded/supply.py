@@ -102,7 +102,8 @@ def _run(study: Study, as_of: datetime) -> SupplyOutcome:
     depot.settle_places(study)
     retired = depot.retire(_left_over(study, until))
     visits, covers = needs(study, as_of)
-    plan = plan_supply(depot.depot_lots(study), visits, covers)
+    most = len(visits) + sum(need.size for need in covers)
+    plan = plan_supply(depot.depot_lots(study, at_most=most), visits, covers)
     if plan.visits or plan.covers:
         _carry_out(study, plan, as_of)
     return SupplyOutcome(

@@ -9,7 +9,7 @@ from iwrs.actors import SYSTEM
 from iwrs.models import Study
 
 SECONDS_TO_WAIT = 60
-POLL_SECONDS = 0.005
+POLL_SECONDS = 0.01
 
 
 class NoSupply(RuntimeError):
