@@ -2,10 +2,12 @@
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from dispensing.models import Dispensation
 from enrolment.models import Subject
 from iwrs.audit import audited
+from iwrs.standing import Recorded
 
 
 @audited
@@ -54,7 +56,7 @@ class Visit(models.Model):
 
 
 @audited
-class TumourRead(models.Model):
+class TumourRead(Recorded):
     """The overall response that one reader gave for one scan (RECIST 1.0)."""
 
     class Reader(models.TextChoices):
@@ -82,7 +84,9 @@ class TumourRead(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                "subject", "reader", "assessed_on", name="one_read_per_scan_and_reader"
+                fields=["subject", "reader", "assessed_on"],
+                condition=Q(in_error=False),
+                name="one_read_per_scan_and_reader",
             )
         ]
 
@@ -91,7 +95,7 @@ class TumourRead(models.Model):
 
 
 @audited
-class SubjectEvent(models.Model):
+class SubjectEvent(Recorded):
     """Something that happens once to a subject and matters for an end point."""
 
     class Kind(models.TextChoices):
@@ -108,14 +112,18 @@ class SubjectEvent(models.Model):
     recorded_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint("subject", "kind", name="event_kind_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subject", "kind"], condition=Q(in_error=False), name="event_kind_once"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.subject_id} {self.kind} {self.occurred_on}"
 
 
 @audited
-class Contact(models.Model):
+class Contact(Recorded):
     """A day on which the subject was known to be alive."""
 
     subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="contacts")
@@ -123,7 +131,48 @@ class Contact(models.Model):
     recorded_by = models.CharField(max_length=200)
 
     class Meta:
-        constraints = [models.UniqueConstraint("subject", "contact_on", name="contact_day_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subject", "contact_on"],
+                condition=Q(in_error=False),
+                name="contact_day_once",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.subject_id} {self.contact_on}"
+
+
+@audited
+class Correction(models.Model):
+    """A recorded fact that was wrong: what stood there, and what stands there now. Never changed.
+
+    `was` and `now` hold the fields that were changed, by name. A fact that is taken back keeps its
+    values; `now` is empty then.
+    """
+
+    subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="corrections")
+    fact = models.CharField(max_length=20, help_text="Key in assessments.corrections.facts.")
+    record = models.PositiveBigIntegerField(help_text="Key of the row that was corrected.")
+    name = models.CharField(max_length=120, help_text="What the fact is called, as it was.")
+    was = models.JSONField()
+    now = models.JSONField()
+    in_error = models.BooleanField(default=False, help_text="The fact was taken back.")
+    reason = models.TextField()
+    corrected_by = models.CharField(max_length=200)
+    corrected_at = models.DateTimeField(help_text="Business time.")
+    recorded_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="correction_has_reason", condition=~Q(reason="")),
+            models.CheckConstraint(
+                name="correction_changes_or_takes_back",
+                condition=Q(in_error=True, now={}) | Q(in_error=False) & ~Q(now={}),
+            ),
+        ]
+        indexes = [models.Index("subject", "fact", "record", name="correction_of_fact")]
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.subject_id} {self.name}"

@@ -23,6 +23,7 @@ from iwrs.acts import act
 from iwrs.locks import lock
 from iwrs.problems import Invalid, Problem
 
+CORRECT_IT = "If it is wrong, choose 'Recorded facts' on the subject's page, and correct it there."
 OPEN = (Visit.Status.PLANNED, Visit.Status.DUE, Visit.Status.OVERDUE)
 
 
@@ -159,11 +160,11 @@ def record_event(
             raise Problem(
                 code="event_known",
                 title=f"{SubjectEvent.Kind(kind).label} is already recorded for this subject.",
-                action="If the recorded day is wrong, ask the study manager for a correction.",
+                action=CORRECT_IT,
             )
         _require_day(subject, on, after_death=kind != SubjectEvent.Kind.DEATH)
         if kind == SubjectEvent.Kind.DEATH:
-            _require_last(subject, on)
+            _refuse("on", wrong_death(subject, on))
         event = SubjectEvent.objects.create(
             subject=subject, kind=kind, occurred_on=on, detail=detail, recorded_by=by.label
         )
@@ -192,6 +193,46 @@ def end_schedule(subject: Subject) -> None:
     """
     subject.visits.filter(status__in=OPEN).update(status=Visit.Status.CANCELLED)
     cancel_planned(subject)
+
+
+def settle(subject: Subject) -> None:
+    """Bring the end of participation, the visits and the kits in line with the facts that stand.
+
+    Within an open act that corrected one. Visits that were given up are planned again when nothing
+    that stands ends them any more; the daily sweep finds those that are due.
+    """
+    events = subject.events.exclude(kind=SubjectEvent.Kind.NEW_THERAPY)
+    ended = min((each.occurred_on for each in events), default=None)
+    if ended != subject.ended_on:
+        subject.ended_on = ended
+        subject.save(update_fields=["ended_on"])
+    progressed = subject.reads.filter(
+        reader=TumourRead.Reader.LOCAL, response=TumourRead.Response.PD
+    )
+    if ended or progressed.exists():
+        end_schedule(subject)
+    else:
+        subject.visits.filter(status=Visit.Status.CANCELLED).update(status=Visit.Status.PLANNED)
+        _settle_kits(subject)
+        extend_schedule(subject)
+
+
+def _settle_kits(subject: Subject) -> None:
+    """Plan a kit for each open visit while the blinded drug is taken, and none afterwards."""
+    if not takes_blinded_drug(subject):
+        cancel_planned(subject)
+        return
+    Dispensation.objects.filter(
+        visit__subject=subject, visit__status__in=OPEN, status=Dispensation.Status.CANCELLED
+    ).update(status=Dispensation.Status.PLANNED)
+    if not subject.study.definition.schedule.dispenses_at_visits:
+        return
+    for visit in subject.visits.filter(status__in=OPEN, dispensation=None):
+        visit.dispensation = plan_dispensation(
+            subject, visit.number, visit.due_on, visit.window_from
+        )
+        visit.dispensation.save()
+        visit.save(update_fields=["dispensation"])
 
 
 def _planned(subject: Subject, anchor: date, first: int, last: int, *, with_drug: bool) -> Plan:
@@ -229,32 +270,48 @@ def _locked_subject(pk: int) -> Subject:
 def _require_day(
     subject: Subject, on: date, *, field: str = "on", after_death: bool = True
 ) -> None:
-    """The day is not before randomization, not in the future, and not after death."""
-    if on < randomized_on(subject):
-        raise Invalid({field: "This day is before the subject was randomized."})
-    if on > clock.today(subject.centre.time_zone):
-        raise Invalid({field: "This day is in the future."})
-    if after_death:
-        death = subject.events.filter(kind=SubjectEvent.Kind.DEATH).first()
-        if death and on > death.occurred_on:
-            raise Invalid({field: f"The subject died on {death.occurred_on:%-d %B %Y}."})
+    _refuse(field, wrong_day(subject, on, after_death=after_death))
 
 
 def _require_place_in_order(subject: Subject, visit: Visit, on: date) -> None:
-    """The day is near enough to the planned one, and the visits stay in their order."""
+    _refuse("on", wrong_place(subject, visit, on))
+
+
+def _refuse(field: str, text: str) -> None:
+    if text:
+        raise Invalid({field: text})
+
+
+def wrong_day(subject: Subject, on: date, *, after_death: bool = True) -> str:
+    """Why something cannot have happened on this day: before randomization, in the future or (with
+    `after_death`) after the subject died. Empty when it can.
+    """
+    if on < randomized_on(subject):
+        return "This day is before the subject was randomized."
+    if on > clock.today(subject.centre.time_zone):
+        return "This day is in the future."
+    if after_death:
+        death = subject.events.filter(kind=SubjectEvent.Kind.DEATH).first()
+        if death and on > death.occurred_on:
+            return f"The subject died on {death.occurred_on:%-d %B %Y}."
+    return ""
+
+
+def wrong_place(subject: Subject, visit: Visit, on: date) -> str:
+    """Why this day cannot be the visit's: too far before the planned one, or out of the order of
+    the visits. Empty when it can.
+    """
     half = timedelta(days=subject.study.definition.schedule.every_days // 2)
     if on < visit.due_on - half:
-        earliest = f"{visit.due_on - half:%-d %B %Y}"
-        raise Invalid({"on": f"Visit {visit.number} can take place from {earliest} on."})
+        return f"Visit {visit.number} can take place from {visit.due_on - half:%-d %B %Y} on."
     before = Q(number__lt=visit.number, done_on__gte=on)
     after = Q(number__gt=visit.number, done_on__lte=on)
     other = subject.visits.filter(before | after).first()
-    if other:
-        raise Invalid({"on": f"Visit {other.number} took place on {other.done_on:%-d %B %Y}."})
+    return f"Visit {other.number} took place on {other.done_on:%-d %B %Y}." if other else ""
 
 
-def _require_last(subject: Subject, died_on: date) -> None:
-    """Nothing that needs a living subject may be recorded after the day of death."""
+def wrong_death(subject: Subject, died_on: date) -> str:
+    """The last day on which the subject was seen alive, as a text, when it is after this day."""
     newest = [
         subject.visits.aggregate(day=Max("done_on"))["day"],
         subject.reads.aggregate(day=Max("assessed_on"))["day"],
@@ -264,7 +321,8 @@ def _require_last(subject: Subject, died_on: date) -> None:
     ]
     last = max((day for day in newest if day), default=None)
     if last and died_on < last:
-        raise Invalid({"on": f"The subject was seen alive on {last:%-d %B %Y}."})
+        return f"The subject was seen alive on {last:%-d %B %Y}."
+    return ""
 
 
 def _read(
@@ -282,7 +340,7 @@ def _read(
         raise Problem(
             code="read_known",
             title="This reader's response for the scan of this day is already recorded.",
-            action="If it is wrong, ask the study manager for a correction.",
+            action=CORRECT_IT,
         )
     return TumourRead.objects.create(
         subject=subject,

@@ -12,6 +12,7 @@ from dispensing.unblinded import models as unblinded_models  # noqa: F401  regis
 from enrolment.models import Centre, Subject
 from iwrs.audit import audited
 from iwrs.models import Study
+from iwrs.standing import Recorded
 
 
 @audited
@@ -170,7 +171,7 @@ class FirstDose(models.Model):
 
 
 @audited
-class DrugStop(models.Model):
+class DrugStop(Recorded):
     """A permanent stop of one of the drugs. Stopping a drug is not leaving the study."""
 
     subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="drug_stops")
@@ -180,7 +181,11 @@ class DrugStop(models.Model):
     recorded_by = models.CharField(max_length=200)
 
     class Meta:
-        constraints = [models.UniqueConstraint("subject", "drug", name="one_stop_per_drug")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subject", "drug"], condition=Q(in_error=False), name="one_stop_per_drug"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.subject_id} stopped {self.drug}"

@@ -64,7 +64,7 @@ class ScreeningForm(PortalForm):
                 in_a_row=True,
             )
         for item in definition.baseline:
-            self.fields[f"baseline.{item.key}"] = _baseline_field(item)
+            self.fields[f"baseline.{item.key}"] = baseline_field(item)
         for name, each in self.fields.items():
             optional = name in {f"baseline.{b.key}" for b in definition.baseline if not b.required}
             each.may_wait = not optional  # type: ignore[attr-defined]
@@ -117,7 +117,8 @@ def answers_given(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _baseline_field(item: BaselineItem) -> forms.Field:
+def baseline_field(item: BaselineItem) -> forms.Field:
+    """One baseline question, as the definition asks it."""
     label = f"{item.question} ({item.unit})" if item.unit else item.question
     if item.type == "choice":
         choices = [("", "Not given"), *((each.key, each.label) for each in item.choices)]

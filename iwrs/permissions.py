@@ -24,6 +24,7 @@ class Act(StrEnum):
     REDUCE_DOSE = "reduce a dose"
     RECORD_COURSE = "record visits and events"
     RECORD_CENTRAL_READ = "record central reads"
+    CORRECT = "correct recorded facts"
     BREAK_CODE = "break a code"
     PRACTISE_CODE_BREAK = "practise a code break"
     ASSESS_CODE_BREAK = "assess a code break"
@@ -69,7 +70,7 @@ MAY: dict[str, frozenset[Act]] = {
     Role.INVESTIGATOR: frozenset(
         _SITE
         | _COURSE
-        | {Act.REDUCE_DOSE, Act.BREAK_CODE, Act.PRACTISE_CODE_BREAK}
+        | {Act.REDUCE_DOSE, Act.CORRECT, Act.BREAK_CODE, Act.PRACTISE_CODE_BREAK}
         | {Act.SEE_CODE_BREAKS, Act.SEE_PEOPLE}
     ),
     Role.PHARMACIST: frozenset(_SITE | {Act.DISPENSE}),

@@ -145,6 +145,9 @@ PORTAL = {
     "central-read": on_subject(Act.RECORD_CENTRAL_READ),
     "event": on_subject(Act.RECORD_COURSE),
     "contact": on_subject(Act.RECORD_COURSE),
+    "facts": on_subject(Act.SEE_SUBJECTS),
+    "correct": on_subject(Act.CORRECT),
+    "correct-central-read": on_subject(Act.RECORD_CENTRAL_READ),
     # code breaks
     "ask-code-break": on_subject(Act.BREAK_CODE),
     "code-break": Door(Of.SUBJECT, Act.BREAK_CODE, own=True),

@@ -105,5 +105,9 @@ def _assessed(subject: Subject) -> list[Happening]:
     for event in subject.events.all():
         detail = f": {event.detail}" if event.detail else ""
         lines.append(Happening(event.occurred_on, 8, f"{event.get_kind_display()}{detail}"))
+    for made in subject.corrections.all():
+        what = "taken back" if made.in_error else "corrected"
+        text = f"{made.name}: {what}. {made.reason}"
+        lines.append(Happening(_day(subject, made.corrected_at), 9, text))
     lines += [Happening(each.contact_on, 2, "Known to be alive") for each in subject.contacts.all()]
     return lines

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 
+from assessments.corrections.services import correction_record
 from assessments.services import OPEN
 from dispensing.records import reduction_record
 from enrolment.access import allowed, centres_for, held_roles, studies_for, subjects_for
@@ -40,6 +41,7 @@ WITH_THE_SUBJECT: list[str] = [
     "dose_reductions",
     "deviations",
     "eligibility",
+    "corrections",
 ]
 
 
@@ -132,6 +134,7 @@ class SubjectPage(Page):
         records = [screening_record(subject)]
         records += [deviation_record(each) for each in subject.deviations.all()]
         records += [reduction_record(each) for each in subject.dose_reductions.all()]
+        records += [correction_record(each) for each in subject.corrections.all()]
         if code_breaks:
             records += [code_break_record(each) for each in subject.code_breaks.all()]
         return signatures_of(records)

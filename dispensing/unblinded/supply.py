@@ -14,7 +14,7 @@ from django.db.models import Exists, F, OuterRef, Q, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from dispensing.models import Dispensation, SupplyRun
+from dispensing.models import Dispensation, Kit, SupplyRun
 from dispensing.services import use_until
 from dispensing.unblinded import depot
 from dispensing.unblinded.cover import BATCH, cover_until, store_cohorts
@@ -121,7 +121,9 @@ def _visit_needs(study: Study, as_of: datetime) -> list[VisitNeed]:
     today = clock.local_date(as_of, "UTC")
     window = timedelta(days=definition.schedule.window_after_days)
     good = VisitKit.objects.filter(
-        dispensation=OuterRef("pk"), kit__lot__expires_on__gte=use_until(definition, today)
+        dispensation=OuterRef("pk"),
+        kit__status=Kit.Status.AT_CENTRE,  # not retired meanwhile, when a visit was planned again
+        kit__lot__expires_on__gte=use_until(definition, today),
     )
     rows = (
         Dispensation.objects.filter(

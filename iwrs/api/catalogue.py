@@ -164,7 +164,7 @@ CATALOGUE: dict[str, Meaning] = {
         409, "The first dose is already recorded.", "Ask the study manager for a correction."
     ),
     "drug_stopped": Meaning(
-        409, "The drug is already stopped.", "Ask the study manager for a correction."
+        409, "The drug is already stopped.", "If the stop is wrong, it is corrected in the portal."
     ),
     # assessments
     "visit_closed": Meaning(
@@ -173,12 +173,15 @@ CATALOGUE: dict[str, Meaning] = {
     "read_known": Meaning(
         409,
         "This reader's response for the scan of this day is already recorded.",
-        "If it is wrong, ask the study manager for a correction.",
+        "If it is wrong, it is corrected in the portal, with a signature.",
     ),
     "event_known": Meaning(
         409,
         "This event is already recorded for the subject.",
-        "If the recorded day is wrong, ask the study manager for a correction.",
+        "If it is wrong, it is corrected in the portal, with a signature.",
+    ),
+    "fact_gone": Meaning(
+        409, "The fact does not stand any more.", "Corrections are made in the portal only."
     ),
     # code breaks are not part of the API; their refusals are listed because the gate knows them
     "code_break_budget": Meaning(

@@ -56,6 +56,9 @@ REVOKE ALL ON public.accounts_user, public.accounts_studyrole, public.accounts_u
     public.oauth2_provider_grant, public.oauth2_provider_idtoken, public.iwrs_edcclient,
     public.iwrs_idempotencyrecord FROM iwrs_unblinded;
 
+-- A correction is never corrected itself: the next one says what was wrong.
+REVOKE UPDATE ON public.assessments_correction FROM iwrs_blinded;
+
 -- A signature is never edited; who mistyped when signing is nothing to the unblinded side.
 REVOKE UPDATE ON public.signatures_signedrecord FROM iwrs_blinded;
 REVOKE ALL ON public.signatures_signingstate FROM iwrs_unblinded;

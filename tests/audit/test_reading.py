@@ -148,7 +148,7 @@ def test_queries_do_not_grow_with_the_lines(site: SimpleNamespace, browser: Brow
     few = queries()
     for _ in range(8):
         a_subject(site.here)
-    assert queries() == few
+    assert queries() <= few
     assert few < 25
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pyrage
 from django.core import mail
 from django.test import Client
+from django.urls import reverse
 
 from assessments.tasks import sweep_studies
 from dispensing.services import request_supply
@@ -36,6 +37,7 @@ from tests.blinding.received import Log
 from tests.dispensing.depots import fill_depot
 from tests.hostile.walk import Form, forms_at
 from tests.roles import as_unblinded
+from tests.signing import sign_page
 from trial.nature import Nature
 from trial.replay.player import Player, add_centres
 from trial.replay.source import simulated_trial
@@ -174,6 +176,7 @@ def play(cast: Cast, log: Log, *, whole: bool = True) -> Played:
             _run_out_of_cover(cast, study, played)
             _ask_for_kits_too_early(cast, study, played)
             _break_codes(cast, study, played)
+            _correct_a_fact(cast, played)
             _extract(cast, study, log)
         _beat(log)
     return played
@@ -221,6 +224,25 @@ def _break_codes(cast: Cast, study: Study, played: Played) -> None:
             assert shown.status_code == 200
             played.door.append(shown.content.decode())
     assert CodeBreakRequest.objects.filter(subject__study=study).count() == 3
+
+
+def _correct_a_fact(cast: Cast, played: Played) -> None:
+    """An investigator corrects the age of a subject, and reads what is recorded."""
+    investigator = cast.person(Role.INVESTIGATOR)
+    browser = Client()
+    browser.force_login(investigator, backend="iwrs.accounts.backend.PasswordBackend")
+    own = Subject.objects.filter(centre__roles__user=investigator, status="randomized")
+    subject = own.order_by("pk")[0]
+    typed = {
+        "consent_on": subject.consent_on.isoformat(),
+        **{f"baseline.{key}": value for key, value in subject.baseline.items()},
+        "baseline.age": "77",
+        "why": "Year of birth misread",
+    }
+    address = reverse("correct", args=["screening", subject.pk])
+    answer = played.keep("corrected", sign_page(browser, investigator, address, typed))
+    assert answer.status_code == 302
+    played.keep("recorded facts", browser.get(reverse("facts", args=[subject.pk])))
 
 
 def _typed(form: Form, subject: Subject) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from assessments.services import record_read
 from enrolment.access import centres_for, require, studies_for, subjects_for
 from enrolment.models import CentreRole
 from enrolment.services import request_deviation
+from iwrs import clock
 from iwrs.accounts.models import UNBLINDED_ROLES, Role, StudyRole
 from iwrs.permissions import MAY, Act, one_person_may_hold
 from tests.factories import (
@@ -58,7 +60,12 @@ def objects_of(centre):
     visit = subject.visits.first()
     dispensation = subject.dispensations.first()
     role = a_user(Role.PHARMACIST, centre=centre).centre_roles.get()
+    today = clock.today(centre.time_zone)
+    read = record_read(
+        subject, "central", by=TESTER, assessed_on=today, response="SD", read_on=today
+    )
     return {
+        "correct-central-read": read.pk,
         "centre": centre.pk,
         "activate-centre": centre.pk,
         "suspend-centre": centre.pk,
@@ -83,6 +90,7 @@ MORE = {
     "event": {"kind": "death"},
     "stop-drug": {"drug": "exemestane"},
     "reduce-dose": {"drug": "study_drug"},
+    "correct": {"fact": "screening"},
 }
 
 

@@ -74,7 +74,8 @@ BEGIN
         SELECT k.kit_id INTO v_kit
           FROM unblinded.visit_kit k JOIN public.dispensing_kit p ON p.id = k.kit_id
           JOIN public.dispensing_lot l ON l.id = p.lot_id
-         WHERE k.dispensation_id = p_dispensation AND l.expires_on >= p_use_until;
+         WHERE k.dispensation_id = p_dispensation AND l.expires_on >= p_use_until
+           AND p.status = 'at_centre';
     END IF;
     IF v_kit IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'IW003';
