@@ -1,11 +1,14 @@
-"""Room 5: what leaves, to whom. Data cuts and sealed extracts, seen from the blinded side."""
+"""Room 5: what leaves, to whom. Data cuts, sealed extracts and sealed code-break packs, seen from
+the blinded side.
+"""
 
 import pgtrigger
 from django.db import models
 from django.db.models import Q
 
 from dsmb.unblinded import models as unblinded_models  # noqa: F401  registers the tables
-from iwrs.audit import audited
+from enrolment.models import Centre
+from iwrs.audit import audited, audited_fields
 from iwrs.models import Study
 
 
@@ -100,3 +103,27 @@ class Extract(models.Model):
 
     def __str__(self) -> str:
         return f"Extract {self.pk} of {self.study_id}"
+
+
+@audited_fields("centre", "made_at", "subjects", "kits", "size", "sha256", "keys_sha256")
+class SealedPack(models.Model):
+    """The sealed code-break pack of one centre, for the day on which the system is down.
+
+    Written once, by the unblinded side. What it shows are blinded facts: how many randomizations
+    and kits it covers, and a size that is the same for all centres of the study.
+    """
+
+    centre = models.ForeignKey(Centre, on_delete=models.PROTECT, related_name="packs")
+    made_at = models.DateTimeField(help_text="Business time. What came later is not in it.")
+    subjects = models.PositiveIntegerField(help_text="Randomized subjects of the centre in it.")
+    kits = models.PositiveIntegerField(help_text="Assigned kits of the centre in it.")
+    size = models.PositiveIntegerField()
+    sha256 = models.CharField(max_length=64, help_text="Of the sealed file.")
+    keys_sha256 = models.CharField(max_length=64, help_text="Of the public keys that open it.")
+    sealed = models.BinaryField(editable=False)
+
+    class Meta:
+        indexes = [models.Index("centre", models.F("id").desc(), name="pack_newest")]
+
+    def __str__(self) -> str:
+        return f"Pack {self.pk} of {self.centre_id}"

@@ -20,6 +20,14 @@ def watch_study(pk: int) -> None:
 
 
 @unblinded_task
+def unblinded_renew_packs() -> None:
+    """Make the sealed code-break packs that are due."""
+    from dsmb.unblinded.packs import work_packs
+
+    work_packs()
+
+
+@unblinded_task
 def unblinded_work_extracts() -> None:
     """Build the extracts that wait."""
     from dsmb.unblinded.services import work_extracts

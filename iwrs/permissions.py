@@ -28,6 +28,8 @@ class Act(StrEnum):
     BREAK_CODE = "break a code"
     PRACTISE_CODE_BREAK = "practise a code break"
     ASSESS_CODE_BREAK = "assess a code break"
+    KEEP_PACKS = "keep the sealed code-break packs"
+    RECORD_OPENING = "record that a sealed pack was opened"
     SEE_CODE_BREAKS = "see that a code was broken"
     MANAGE_CENTRES = "add, activate and suspend centres"
     MANAGE_PEOPLE = "give people a role at a centre"
@@ -83,6 +85,7 @@ MAY: dict[str, frozenset[Act]] = {
             Act.APPROVE_DEVIATION,
             Act.RECORD_CENTRAL_READ,
             Act.ASSESS_CODE_BREAK,
+            Act.KEEP_PACKS,
             Act.SEE_CODE_BREAKS,
             Act.SEE_AUDIT,
         }
@@ -105,6 +108,8 @@ MAY: dict[str, frozenset[Act]] = {
             Act.APPROVE_DEVIATION,
             Act.BREAK_CODE,
             Act.ASSESS_CODE_BREAK,
+            Act.KEEP_PACKS,
+            Act.RECORD_OPENING,
             Act.SEE_CODE_BREAKS,
         }
     ),

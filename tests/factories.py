@@ -6,10 +6,13 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
+import pyrage
 from django.db import connection, transaction
 
 from dispensing.models import Cohort, Kit, Lot
 from dispensing.unblinded.models import CentreCalls, CoverKit, KitContent
+from dsmb.unblinded.holders import register_holder
+from dsmb.unblinded.models import EmergencyHolder
 from enrolment import services as enrolment
 from enrolment.models import Centre, CentreRole, CodeBreakDrill, Subject
 from iwrs import clock, studies
@@ -192,6 +195,19 @@ def a_user(
     if study is not None:
         StudyRole.objects.create(user=user, study_code=study.code, role=role, since=since)
     return user
+
+
+def a_holder(study: Study, public_key: str = "", **more: object) -> EmergencyHolder:
+    """An emergency holder of the sealed packs. Call it as unblinded."""
+    key = public_key or str(pyrage.x25519.Identity.generate().to_public())
+    return register_holder(
+        study,
+        name="Duty pharmacist",
+        who="Emergency pharmacy, +33 1 00 00 00 00",
+        public_key=key,
+        by=STATISTICIANS[0],
+        **more,  # type: ignore[arg-type]
+    )
 
 
 def at(year: int, month: int, day: int, hour: int = 10) -> datetime:

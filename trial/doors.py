@@ -156,6 +156,9 @@ PORTAL = {
     "drill": on_centre(Act.PRACTISE_CODE_BREAK),
     "request-drill": Door(Of.CENTRE, Act.PRACTISE_CODE_BREAK, own=True),
     "show-drill": Door(Of.CENTRE, Act.PRACTISE_CODE_BREAK, own=True),
+    # sealed packs
+    "packs": on_study(Act.KEEP_PACKS),
+    "download-pack": on_centre(Act.KEEP_PACKS),
     # the audit trail
     "audit": on_study(Act.SEE_AUDIT),
     "audit-csv": on_study(Act.SEE_AUDIT),
@@ -187,6 +190,10 @@ UNBLINDED = {
     "release-kit-calls": on_study(Act.MANAGE_STOCK),
     "releases": on_study(Act.MANAGE_LIST),
     "register-key": on_study(Act.MANAGE_LIST),
+    "packs": on_study(Act.MANAGE_LIST),
+    "make-packs": on_study(Act.MANAGE_LIST),
+    "register-holder": on_study(Act.MANAGE_LIST),
+    "end-holder": on_study(Act.MANAGE_LIST),
     "audit": on_study(Act.SEE_UNBLINDED_AUDIT),
     "audit-csv": on_study(Act.SEE_UNBLINDED_AUDIT),
     "audit-pdf": on_study(Act.SEE_UNBLINDED_AUDIT),

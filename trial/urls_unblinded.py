@@ -4,6 +4,7 @@ from django.urls import include, path
 
 from dispensing.unblinded import views as kits
 from dsmb.unblinded import views as releases
+from dsmb.unblinded import views_packs as packs
 from iwrs.views import health
 from randomization.unblinded import views as lists
 from trial.audit import views as trails
@@ -39,6 +40,10 @@ urlpatterns = [
                     kits.ReleaseKitCalls.as_view(),
                     name="release-kit-calls",
                 ),
+                path("packs/", packs.Packs.as_view(), name="packs"),
+                path("packs/make/", packs.MakePacks.as_view(), name="make-packs"),
+                path("packs/holders/add/", packs.RegisterHolder.as_view(), name="register-holder"),
+                path("packs/holders/<int:pk>/end/", packs.EndHolder.as_view(), name="end-holder"),
                 path("releases/", releases.Releases.as_view(), name="releases"),
                 path("releases/key/", releases.RegisterKey.as_view(), name="register-key"),
             ]

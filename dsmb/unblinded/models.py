@@ -1,4 +1,4 @@
-"""To whom packages are sealed. Here, so that nobody on the blinded side can add a key."""
+"""To whom packages and packs are sealed. Here, so that nobody on the blinded side adds a key."""
 
 from django.db import models
 
@@ -22,3 +22,39 @@ class RecipientKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.recipient}"
+
+
+@audited
+class EmergencyHolder(models.Model):
+    """Who can open the sealed code-break packs of a study when the system is down.
+
+    A person of no other duty in the study, or a duty desk. Never changed; ended when replaced.
+    """
+
+    study = models.ForeignKey(Study, on_delete=models.DO_NOTHING, related_name="+")
+    name = models.CharField(max_length=200)
+    who = models.CharField(max_length=300, help_text="Duty, organization and telephone.")
+    public_key = models.CharField(max_length=100)
+    registered_by = models.CharField(max_length=200)
+    registered_at = models.DateTimeField()
+    ended_by = models.CharField(max_length=200, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = 'unblinded"."emergency_holder'
+        constraints = [
+            models.UniqueConstraint(
+                "study",
+                "public_key",
+                condition=models.Q(ended_at=None),
+                name="one_holder_for_a_key",
+            ),
+            models.CheckConstraint(
+                name="holder_is_ended_by_somebody",
+                condition=models.Q(ended_at=None, ended_by="")
+                | models.Q(ended_at__isnull=False) & ~models.Q(ended_by=""),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -3,12 +3,12 @@
 import hashlib
 from datetime import datetime, timedelta
 
-import pyrage
 import structlog
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from dsmb.models import Extract
+from dsmb.unblinded.keys import wrong_key
 from dsmb.unblinded.models import RecipientKey
 from dsmb.unblinded.package import sealed_package
 from dsmb.unblinded.records import analysis_arms, read_records, snapshot
@@ -35,7 +35,7 @@ def register_recipient_key(
     if recipient not in labels:
         problems["recipient"] = f"Choose one of: {', '.join(labels)}."
     key = public_key.strip()
-    wrong = _wrong_key(key)
+    wrong = wrong_key(key)
     if wrong:
         problems["public_key"] = wrong
     if problems:
@@ -51,24 +51,6 @@ def register_recipient_key(
             },
         )
         return registered
-
-
-def _wrong_key(key: str) -> str:
-    """What is wrong with a public key, without repeating it; empty when it is right."""
-    if not key:
-        return "Give the recipient's public key: it starts with age1."
-    if key.upper().startswith("AGE-SECRET-KEY-"):
-        return (
-            "This is a secret key. It must stay with the recipient: make a new pair of keys, and "
-            "give the public one, which starts with age1."
-        )
-    if not key.startswith("age1"):
-        return "This is not an age public key: it must start with age1."
-    try:
-        pyrage.x25519.Recipient.from_str(key)
-    except pyrage.RecipientError:
-        return "This age public key is damaged: a character is missing or mistyped. Copy it again."
-    return ""
 
 
 def work_extracts() -> int:

@@ -15,19 +15,24 @@ from iwrs.models import Study
 from iwrs.permissions import Act
 
 
-class RecipientKeyForm(PortalForm):
-    recipient = forms.ChoiceField(label="Recipient")
-    public_key = forms.CharField(
+def public_key_field(whose: str) -> forms.CharField:
+    """An age public key, to be copied and pasted."""
+    return forms.CharField(
         label="Public key",
         max_length=200,
-        help_text="The recipient makes a key pair with age and sends you the public key, which "
+        help_text=f"The {whose} makes a key pair with age and sends you the public key, which "
         "starts with age1. Check it by telephone. Never ask for the other half.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
         error_messages={
-            "required": "Give the recipient's public key.",
+            "required": f"Give the {whose}'s public key.",
             "max_length": "This is too long for a public key.",
         },
     )
+
+
+class RecipientKeyForm(PortalForm):
+    recipient = forms.ChoiceField(label="Recipient")
+    public_key = public_key_field("recipient")
 
     def __init__(self, study: Study, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -210,6 +210,16 @@ CATALOGUE: dict[str, Meaning] = {
         "A drill is done by an investigator of the centre.",
         "Ask an investigator of the centre to do it.",
     ),
+    # nor are sealed code-break packs
+    "no_pack": Meaning(
+        409, "The centre has no sealed pack yet.", "Ask the study's unblinded statistician."
+    ),
+    "no_emergency_holder": Meaning(
+        409, "The study has no emergency holder.", "Register a holder's public key first."
+    ),
+    "holder_ended": Meaning(
+        409, "This person is no emergency holder any more.", "Look at the list of holders again."
+    ),
     # nor is the audit trail
     "reviewed_already": Meaning(
         409, "This period is reviewed already.", "Give a later day, in the portal."

@@ -55,6 +55,8 @@ BEGIN
             ('public.dispensing_cohort', 'centre_id lot_id size served received_at'),
             ('public.randomization_listcommitment', 'study_id algorithm merkle_root approved_at'),
             ('public.dsmb_extract', 'study_id cut_id recipient reason requested_by requested_at'),
+            ('unblinded.emergency_holder',
+             'study_id name who public_key registered_by registered_at'),
             ('unblinded.list',
              'study_id number algorithm design seed merkle_root generated_by generated_at'),
             ('unblinded.stratum_cursor', 'list_id stratum_key length used'),

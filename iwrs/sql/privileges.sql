@@ -83,6 +83,11 @@ REVOKE INSERT, UPDATE ON public.dispensing_kit, public.dispensing_lot, public.di
 GRANT INSERT, UPDATE ON public.dispensing_kit, public.dispensing_lot, public.dispensing_cohort
     TO iwrs_unblinded;
 
+-- Sealed code-break packs are made by the unblinded side, once; a holder's key is replaced by
+-- another row.
+REVOKE INSERT, UPDATE ON public.dsmb_sealedpack FROM iwrs_blinded;
+GRANT INSERT ON public.dsmb_sealedpack TO iwrs_unblinded;
+
 -- Work for the unblinded worker: asked for by the blinded side, answered by the other.
 REVOKE UPDATE ON public.dispensing_supplyrun, public.dsmb_extract FROM iwrs_blinded;
 GRANT UPDATE ON public.dispensing_supplyrun, public.dsmb_extract TO iwrs_unblinded;

@@ -26,6 +26,9 @@ COLUMNS_OF = {
     "public.randomization_codebreakrequestevent": {"transaction", "revealed_at"},
     "public.dsmb_extract": {"sealed", "sha256"},
     "public.dsmb_extractevent": {"sealed", "sha256"},
+    # So does a centre's sealed code-break pack, which only an emergency holder opens.
+    "public.dsmb_sealedpack": {"sealed", "sha256"},
+    "public.dsmb_sealedpackevent": {"sha256"},
 }
 
 _MONTHS = "|".join(datetime(2000, month, 1).strftime("%B") for month in range(1, 13))  # noqa: DTZ001

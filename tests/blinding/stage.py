@@ -21,6 +21,7 @@ from dispensing.tasks import request_daily_supply
 from dispensing.unblinded.supply import work_supply_runs
 from dsmb.services import cut_data, request_extract
 from dsmb.tasks import watch_studies
+from dsmb.unblinded.packs import work_packs
 from dsmb.unblinded.services import register_recipient_key, work_extracts
 from enrolment.models import Centre, Subject
 from enrolment.services import activate_centre
@@ -92,6 +93,7 @@ def a_cast(size: Size = SMALL) -> Cast:
         key = str(pyrage.x25519.Identity.generate().to_public())
         with as_unblinded():
             register_recipient_key(study, "dsmb", key, by=make.TESTER)
+            make.a_holder(study, key)
     first, *others = Centre.objects.filter(study=study).order_by("number")
     people = [make.a_user(Role.SITE_COORDINATOR, centre=each) for each in others]
     for role in Role:
@@ -265,6 +267,7 @@ def _beat(log: Log) -> None:
     request_daily_supply()
     with unblinded_at_work(log):
         work_supply_runs()
+        work_packs()
     outbox.deliver_due(limit=1000)
 
 

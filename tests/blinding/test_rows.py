@@ -9,6 +9,7 @@ import pyrage
 import pytest
 
 from dsmb.services import cut_data, request_extract
+from dsmb.unblinded.packs import work_packs
 from dsmb.unblinded.services import register_recipient_key, work_extracts
 from iwrs import clock
 from iwrs.models import Study
@@ -33,7 +34,9 @@ START = make.at(2010, 1, 4)
 
 @pytest.fixture
 def study() -> Study:
-    """Fourteen subjects at two centres, a code break that was read, and a sealed extract."""
+    """Fourteen subjects at two centres, a code break that was read, a sealed extract
+    and sealed packs.
+    """
     from dispensing.unblinded.services import run_supply
 
     with clock.at(START):
@@ -48,7 +51,7 @@ def study() -> Study:
             subjects = [make.a_randomized_subject(centre) for centre in centres]
     with clock.at(START + timedelta(weeks=8)):
         _break_a_code(subjects[0])
-        _make_an_extract(study)
+        _seal_something(study)
     return study
 
 
@@ -64,7 +67,7 @@ def _break_a_code(subject) -> None:
     assert reveal_code(made, by=make.TESTER) == make.arm_of(subject)
 
 
-def _make_an_extract(study: Study) -> None:
+def _seal_something(study: Study) -> None:
     key = pyrage.x25519.Identity.generate().to_public()
     recipient = study.definition.recipients[0].key
     with as_unblinded():
@@ -72,7 +75,9 @@ def _make_an_extract(study: Study) -> None:
     cut = cut_data(study, by=make.TESTER, on=clock.today(), reason="Interim analysis")
     request_extract(study, cut, recipient=recipient, by=make.TESTER, reason="Interim analysis")
     with as_unblinded():
+        make.a_holder(study)
         assert work_extracts() == 1
+        assert work_packs() == 2
 
 
 @pytest.mark.requirement("REQ-042")

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection
 
-from dsmb.models import Extract
+from dsmb.models import Extract, SealedPack
 from iwrs.accounts.models import User
 from iwrs.models import Study
 from tests.blinding import allowed, catalogue, coupled, received, stage
@@ -151,7 +151,9 @@ def allocated(database: str) -> dict[int, tuple[int, str]]:
 
 def ciphertexts(study: Study) -> tuple[str, ...]:
     """SHA-256 of the encrypted files, which pages show."""
-    rows = Extract.objects.filter(study=study).order_by("pk").values_list("sha256", flat=True)
+    extracts = Extract.objects.filter(study=study).order_by("pk").values_list("sha256", flat=True)
+    packs = SealedPack.objects.filter(centre__study=study).order_by("pk")
+    rows = [*extracts, *packs.values_list("sha256", flat=True)]
     return tuple(digest for digest in rows if digest)
 
 

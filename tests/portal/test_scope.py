@@ -71,6 +71,7 @@ def objects_of(centre):
         "suspend-centre": centre.pk,
         "screen": centre.pk,
         "drill": centre.pk,
+        "download-pack": centre.pk,
         "people": centre.pk,
         "add-person": centre.pk,
         "delegation-log": centre.pk,

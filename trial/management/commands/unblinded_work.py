@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 class Command(BaseCommand):
-    help = "Do queued supply runs and sealed extracts, once or until stopped."
+    help = "Do queued supply runs, sealed extracts and packs, once or until stopped."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         how = parser.add_mutually_exclusive_group(required=True)
@@ -51,9 +51,10 @@ class Command(BaseCommand):
 def work() -> int:
     """Do what waits, and return how many rows were taken."""
     # A late import: extracts need the statistics packages, which take a second to load.
+    from dsmb.unblinded.packs import work_packs
     from dsmb.unblinded.services import work_extracts
 
-    return work_supply_runs() + work_extracts()
+    return work_supply_runs() + work_extracts() + work_packs()
 
 
 def _work_safely() -> int:

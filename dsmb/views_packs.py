@@ -1,0 +1,50 @@
+"""Pages of the sealed code-break packs on the blinded side. Nobody here can open one."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+
+from dsmb import packs
+from enrolment.access import allowed, centres_for, require
+from enrolment.models import Centre
+from enrolment.pages import Page, StudyAct
+from iwrs.permissions import Act
+
+
+class Packs(StudyAct):
+    """Each centre's newest pack: how old it is and what it does not cover."""
+
+    act = Act.KEEP_PACKS
+
+    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        context = {
+            "study": self.study,
+            "rows": packs.rows(self.study),
+            "may_record": allowed(self.person, Act.RECORD_OPENING, self.study),
+        }
+        return render(request, "dsmb/packs.html", context)
+
+    def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        return self.http_method_not_allowed(request)
+
+
+class DownloadPack(Page):
+    """Hand over a centre's newest sealed file, to be kept outside the system."""
+
+    sensitive = "a sealed code-break pack"
+    copied = True
+    centre: Centre
+
+    def find(self, **kwargs: Any) -> None:
+        self.centre = get_object_or_404(centres_for(self.person), pk=kwargs["pk"])
+        self.study = self.centre.study
+        self.about = f"centre {self.centre.number}"
+        self.by = require(self.person, Act.KEEP_PACKS, self.centre)
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponse:
+        pack = packs.newest_pack(self.centre)
+        response = HttpResponse(bytes(pack.sealed), content_type="application/octet-stream")
+        name = packs.file_name(pack)
+        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+        return response
