@@ -1,10 +1,11 @@
 """The form of room 2's one door: the code break."""
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from django import forms
 
-from iwrs.forms import PortalForm, choice_field, reason_field
+from iwrs.forms import PortalForm, choice_field, date_field, reason_field
 from iwrs.signatures.forms import SignedForm
 from randomization.services import REASONS
 
@@ -44,6 +45,51 @@ class CodeBreakForm(SignedForm):
                 "This is not the number of this subject. Check that you have the right subject."
             )
         return typed
+
+
+class OpeningForm(SignedForm):
+    """Whose treatment was read in the sealed pack, by whom, when and why."""
+
+    opened_by = forms.CharField(
+        label="Who opened the pack?",
+        max_length=200,
+        help_text="Name and duty of the emergency holder.",
+        error_messages={
+            "required": "Say who opened the pack.",
+            "max_length": "Write at most 200 characters.",
+        },
+    )
+    on = date_field("On which day?", help_text="The day at the centre.")
+    time = forms.TimeField(
+        label="At what time?",
+        help_text="As the clock at the centre showed it, for example 21:40.",
+        input_formats=["%H:%M"],
+        widget=forms.TimeInput(format="%H:%M", attrs={"type": "time"}),
+        error_messages={
+            "required": "Give the time.",
+            "invalid": "Give the time as hours and minutes, for example 21:40.",
+        },
+    )
+    reason = choice_field("Reason", REASONS.items())
+    explanation = reason_field(
+        "Why did the treatment have to be known before the system was back?",
+        help_text="Who asked, and for which medical event. No names of subjects, no treatment.",
+        longest=2000,
+    )
+
+    def __init__(self, subjects: Iterable[Numbered], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        chosen = forms.MultipleChoiceField(
+            label="Whose treatment was read?",
+            help_text="The randomized subjects of this centre.",
+            choices=[(each.number, each.number) for each in subjects],
+            widget=forms.CheckboxSelectMultiple,
+            error_messages={
+                "required": "Choose the subjects whose treatment was read.",
+                "invalid_choice": "Choose subjects of this list.",
+            },
+        )
+        self.fields = {"subjects": chosen, **self.fields}
 
 
 class AssessmentForm(PortalForm):

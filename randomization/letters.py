@@ -15,7 +15,7 @@ BUDGET = "code-break-budget"
 
 @writes(REQUESTED)
 def code_break_requested(message: OutboxMessage) -> Letter:
-    """Somebody asked to see one subject's treatment (ICH E6(R3) 4.1.4)."""
+    """Somebody asked to see one subject's treatment, or read it in a pack (ICH E6(R3) 4.1.4)."""
     request = CodeBreakRequest.objects.select_related("subject__centre", "study").get(
         pk=message.refs["request"]
     )
@@ -24,7 +24,8 @@ def code_break_requested(message: OutboxMessage) -> Letter:
         "randomization/mail/code_break_requested.txt",
         {"request": request, "study": study, "portal": settings.PORTAL_URL},
     )
-    heading = f"[{study.code}] Code break requested: subject {request.subject.number}"
+    what = "Sealed pack opened" if request.opened_by else "Code break requested"
+    heading = f"[{study.code}] {what}: subject {request.subject.number}"
     to = {*addresses(study, Role.STUDY_MANAGER), *addresses(study, Role.SAFETY_PHYSICIAN)}
     return Letter(to=tuple(sorted(to)), subject=heading, body=body)
 

@@ -62,12 +62,15 @@ class Randomization(models.Model):
 class CodeBreakRequest(models.Model):
     """A signed request to see one subject's treatment.
 
-    Written by `gate.code_break_request` only: `iwrs_blinded` may read it, never write it.
+    Written by `gate.code_break_request` only: `iwrs_blinded` may read it, never write it. One with
+    `opened_by` was not asked here: that person read the treatment in a sealed pack while the
+    system was down (`gate.code_break_opening`), and `requested_by` recorded it afterwards.
     """
 
     subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="code_breaks")
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="code_breaks")
     requested_by = models.CharField(max_length=200)
+    opened_by = models.CharField(max_length=200, blank=True, db_default="")
     reason = models.CharField(max_length=40)
     explanation = models.TextField()
     requested_at = models.DateTimeField(help_text="The database's clock.")
@@ -79,6 +82,13 @@ class CodeBreakRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} {self.requested_at:%Y-%m-%d}"
+
+    @property
+    def said(self) -> str:
+        """What happened, as people read it."""
+        if self.opened_by:
+            return f"Opened from the sealed pack while the system was down, by {self.opened_by}"
+        return "Shown once" if self.revealed_at else "Not shown"
 
 
 class CodeBreakRefusal(models.Model):

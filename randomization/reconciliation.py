@@ -29,7 +29,7 @@ class Counted:
 def counted(study: Study) -> list[Counted]:
     """Requests and answers by their rows and by the counters behind the gate."""
     requests, reveals = gate.call("code_break_counts", study.pk)
-    rows = study.code_breaks.all()
+    rows = study.code_breaks.filter(opened_by="")  # openings of packs pass no counter
     return [
         Counted("Codes asked for", rows.count(), requests),
         Counted("Treatments shown", rows.filter(revealed_at__isnull=False).count(), reveals),

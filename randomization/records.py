@@ -1,6 +1,6 @@
 """What people sign in room 2, as records (`iwrs.signatures`). Never an arm."""
 
-from enrolment.models import CodeBreakDrill, Subject
+from enrolment.models import Centre, CodeBreakDrill, Subject
 from iwrs.signatures import Record
 from randomization.models import CodeBreakRequest
 
@@ -27,14 +27,23 @@ def drill_record(drill: CodeBreakDrill) -> Record:
 
 
 def code_break_record(request: CodeBreakRequest) -> Record:
-    """A request to see one subject's treatment."""
+    """A request to see one subject's treatment, or the record that it was read in a pack."""
+    facts: dict[str, object] = {
+        "subject": request.subject.number,
+        "requested by": request.requested_by,
+        "reason": request.reason,
+        "explanation": request.explanation,
+    }
+    if request.opened_by:
+        facts |= {"opened by": request.opened_by, "opened at": request.revealed_at}
+    return Record("code break", request.pk, facts)
+
+
+def openings_record(centre: Centre) -> Record:
+    """The centre whose pack was opened, as the page of the record shows it."""
+    known = CodeBreakRequest.objects.filter(subject__centre=centre).exclude(opened_by="")
     return Record(
-        "code break",
-        request.pk,
-        {
-            "subject": request.subject.number,
-            "requested by": request.requested_by,
-            "reason": request.reason,
-            "explanation": request.explanation,
-        },
+        "openings of sealed packs",
+        centre.pk,
+        {"centre": centre.number, "recorded before": known.count()},
     )

@@ -106,13 +106,19 @@ def request_code_break(
 
 def require_reason(reason: str, explanation: str) -> None:
     """Raise `Invalid` unless a code break, or a drill of one, has a known reason and a text."""
+    problems = reason_problems(reason, explanation)
+    if problems:
+        raise Invalid(problems)
+
+
+def reason_problems(reason: str, explanation: str) -> dict[str, str]:
+    """One text for each of the two answers that is missing or not allowed."""
     problems = {}
     if reason not in REASONS:
         problems["reason"] = f"Choose one of: {', '.join(REASONS)}."
     if not explanation.strip():
         problems["explanation"] = "Say why the treatment must be known."
-    if problems:
-        raise Invalid(problems)
+    return problems
 
 
 def _record_refusal(subject: Subject, problem: Problem, *, by: Actor) -> None:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from randomization import views, views_drill, views_reconciliation
+from randomization import views, views_drill, views_openings, views_reconciliation
 
 urlpatterns = [
     path("subjects/<int:pk>/code-break/", views.AskCodeBreak.as_view(), name="ask-code-break"),
@@ -16,6 +16,11 @@ urlpatterns = [
         "studies/<slug:code>/code-breaks/<int:pk>/assess/",
         views_reconciliation.Assess.as_view(),
         name="assess-code-break",
+    ),
+    path(
+        "centres/<int:pk>/pack/opening/",
+        views_openings.RecordOpening.as_view(),
+        name="record-opening",
     ),
     path("centres/<int:pk>/drill/", views_drill.StartDrill.as_view(), name="drill"),
     path("drills/<int:pk>/request/", views_drill.RequestDrill.as_view(), name="request-drill"),

@@ -159,6 +159,7 @@ PORTAL = {
     # sealed packs
     "packs": on_study(Act.KEEP_PACKS),
     "download-pack": on_centre(Act.KEEP_PACKS),
+    "record-opening": on_centre(Act.RECORD_OPENING),
     # the audit trail
     "audit": on_study(Act.SEE_AUDIT),
     "audit-csv": on_study(Act.SEE_AUDIT),

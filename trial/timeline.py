@@ -1,13 +1,14 @@
 """What happened to one subject, in order. Blinded facts only."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from assessments.models import TumourRead, Visit
 from dispensing.models import Dispensation
 from enrolment.models import Subject
 from iwrs import clock
 from iwrs.definition import StudyDefinition
+from randomization.models import CodeBreakRequest
 from randomization.services import REASONS
 
 
@@ -28,11 +29,7 @@ def timeline(
     lines += _assessed(subject)
     if code_breaks:
         lines += [
-            Happening(
-                _day(subject, each.requested_at),
-                9,
-                f"Code break by {each.requested_by}. {REASONS.get(each.reason, each.reason)}",
-            )
+            Happening(_day(subject, _broken_at(each)), 9, f"{_broken_by(each)}. {_reason(each)}")
             for each in subject.code_breaks.filter(revealed_at__isnull=False)
         ]
     return sorted(lines, key=lambda each: (each.on, each.order))
@@ -40,6 +37,19 @@ def timeline(
 
 def _day(subject: Subject, moment: object) -> date:
     return clock.local_date(moment, subject.centre.time_zone)  # type: ignore[arg-type]
+
+
+def _broken_at(each: CodeBreakRequest) -> datetime:
+    """When it was asked for by the database's clock; of a pack, when it was opened."""
+    return each.revealed_at if each.opened_by and each.revealed_at else each.requested_at
+
+
+def _broken_by(each: CodeBreakRequest) -> str:
+    return each.said if each.opened_by else f"Code break by {each.requested_by}"
+
+
+def _reason(each: CodeBreakRequest) -> str:
+    return REASONS.get(each.reason, each.reason)
 
 
 def _enrolled(subject: Subject, definition: StudyDefinition) -> list[Happening]:

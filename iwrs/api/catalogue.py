@@ -211,6 +211,9 @@ CATALOGUE: dict[str, Meaning] = {
         "Ask an investigator of the centre to do it.",
     ),
     # nor are sealed code-break packs
+    "opening_known": Meaning(
+        409, "This opening of a pack is already recorded.", "Look at the page of code breaks."
+    ),
     "no_pack": Meaning(
         409, "The centre has no sealed pack yet.", "Ask the study's unblinded statistician."
     ),

@@ -208,6 +208,7 @@ def _honest(each: Field) -> str | None:
         "email": "new.person@example.org",
         "number": "1",
         "date": clock.today().isoformat(),
+        "time": "00:00",
     }.get(each.kind, "Honest text")
 
 

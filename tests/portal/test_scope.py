@@ -72,6 +72,7 @@ def objects_of(centre):
         "screen": centre.pk,
         "drill": centre.pk,
         "download-pack": centre.pk,
+        "record-opening": centre.pk,
         "people": centre.pk,
         "add-person": centre.pk,
         "delegation-log": centre.pk,

@@ -303,7 +303,9 @@ def test_every_page_needs_a_person(study: Study):
     names = [each.name for each in urlpatterns[-1].url_patterns]
     assert len(names) == 15
     for name in names:
-        arguments = [study.code, 1] if name.startswith(("approve", "release-", "end-")) else [study.code]
+        arguments = (
+            [study.code, 1] if name.startswith(("approve", "release-", "end-")) else [study.code]
+        )
         response = Browser().get(reverse(name, args=arguments))
         assert response.status_code == 302, name
         assert response.url.startswith(reverse("sign-in")), name

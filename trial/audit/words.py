@@ -124,7 +124,10 @@ _SECRET_APPS = {"mfa", "sessions", "oauth2_provider"}
 _SILENT = {"id", "study", "study_code", "subject", "recorded_at", "recorded_by", "by", "created_at"}
 
 # Who may not know of code breaks reads no line of these acts and tables, and never these fields.
-CODE_BREAK_ACTS = ("request code break", "reveal code", "refuse code break")
+CODE_BREAK_ACTS = (
+    *("request code break", "reveal code", "refuse code break"),
+    "record pack opening",
+)
 CODE_BREAK_TABLES = re.compile(r"codebreak|code_break")
 CODE_BREAK_FIELDS = {"unblinded_at", "unblinded_by", "unblinded_reason"}
 

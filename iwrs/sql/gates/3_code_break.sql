@@ -43,7 +43,8 @@ BEGIN
     UPDATE unblinded.code_break_budget b SET requests = b.requests + 1
      WHERE b.study_id = v_study RETURNING b.per_hour INTO v_per_hour;
     SELECT count(*) INTO v_recent FROM public.randomization_codebreakrequest r
-     WHERE r.study_id = v_study AND r.requested_at > clock_timestamp() - interval '1 hour';
+     WHERE r.study_id = v_study AND r.requested_at > clock_timestamp() - interval '1 hour'
+       AND r.opened_by = '';
     IF v_recent >= coalesce(v_per_hour, 0) THEN
         RAISE EXCEPTION USING ERRCODE = 'IW004';
     END IF;
@@ -109,6 +110,60 @@ EXCEPTION
     WHEN OTHERS OR query_canceled THEN
         RAISE EXCEPTION USING MESSAGE = 'refused', ERRCODE = CASE
             WHEN SQLSTATE IN ('IW005', 'IW006', '55P03', '57014', '40001', '40P01')
+            THEN SQLSTATE ELSE 'IW500' END;
+END $$;
+
+-- A treatment that an emergency holder read in a sealed pack while the system was down. It is
+-- recorded afterwards, shows nothing, and takes nothing from the budget: it says when (`p_at`), by
+-- whom and why, and marks the subject.
+-- IW001 the subject was not randomized, or the record is incomplete
+CREATE OR REPLACE FUNCTION gate.code_break_opening(
+    p_subject bigint, p_by text, p_opened_by text, p_reason text, p_explanation text,
+    p_at timestamptz
+) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp
+SET client_min_messages = error
+SET debug_print_parse = off
+SET debug_print_rewritten = off
+SET debug_print_plan = off
+SET plpgsql.print_strict_params = off
+SET plan_cache_mode = force_generic_plan
+SET jit = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_indexonlyscan = off
+SET enable_indexscan = on
+AS $$
+DECLARE
+    v_study bigint;
+    v_request bigint;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION USING ERRCODE = 'IW500';
+    END IF;
+    SELECT l.study_id INTO v_study
+      FROM unblinded.allocation a JOIN unblinded.list_entry e ON e.id = a.entry_id
+      JOIN unblinded.list l ON l.id = e.list_id
+     WHERE a.subject_id = p_subject;
+    IF NOT FOUND OR coalesce(btrim(p_by), '') = '' OR coalesce(btrim(p_opened_by), '') = ''
+       OR coalesce(btrim(p_reason), '') = '' OR coalesce(btrim(p_explanation), '') = ''
+       OR p_at IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'IW001';
+    END IF;
+    INSERT INTO public.randomization_codebreakrequest
+        (subject_id, study_id, requested_by, opened_by, reason, explanation, requested_at,
+         transaction, revealed_at)
+    VALUES (p_subject, v_study, p_by, p_opened_by, p_reason, p_explanation, clock_timestamp(),
+            pg_current_xact_id()::text::bigint, p_at)
+    RETURNING id INTO v_request;
+    UPDATE public.enrolment_subject s SET unblinded_at = least(s.unblinded_at, p_at)
+     WHERE s.id = p_subject;
+    RETURN v_request;
+EXCEPTION
+    WHEN OTHERS OR query_canceled THEN
+        RAISE EXCEPTION USING MESSAGE = 'refused', ERRCODE = CASE
+            WHEN SQLSTATE IN ('IW001', '55P03', '57014', '40001', '40P01')
             THEN SQLSTATE ELSE 'IW500' END;
 END $$;
 
