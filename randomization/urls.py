@@ -2,7 +2,13 @@
 
 from django.urls import path
 
-from randomization import views, views_drill, views_openings, views_reconciliation
+from randomization import (
+    views,
+    views_drill,
+    views_openings,
+    views_procedure,
+    views_reconciliation,
+)
 
 urlpatterns = [
     path("subjects/<int:pk>/code-break/", views.AskCodeBreak.as_view(), name="ask-code-break"),
@@ -16,6 +22,11 @@ urlpatterns = [
         "studies/<slug:code>/code-breaks/<int:pk>/assess/",
         views_reconciliation.Assess.as_view(),
         name="assess-code-break",
+    ),
+    path(
+        "centres/<int:pk>/emergency-procedure/",
+        views_procedure.EmergencyProcedure.as_view(),
+        name="emergency-procedure",
     ),
     path(
         "centres/<int:pk>/pack/opening/",

@@ -160,6 +160,7 @@ PORTAL = {
     "packs": on_study(Act.KEEP_PACKS),
     "download-pack": on_centre(Act.KEEP_PACKS),
     "record-opening": on_centre(Act.RECORD_OPENING),
+    "emergency-procedure": on_centre(Act.SEE_CENTRES),
     # the audit trail
     "audit": on_study(Act.SEE_AUDIT),
     "audit-csv": on_study(Act.SEE_AUDIT),

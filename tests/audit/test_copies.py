@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from iwrs.audit_trail.models import Access
+from iwrs.paper import printable
 from tests.audit.conftest import correct
 from tests.factories import TESTER, a_centre, a_subject
 from trial.audit import copies
@@ -82,7 +83,7 @@ def test_the_pdf_is_tagged_and_bears_any_text(
     centre.save()
     answer = browser(site.auditor).get(reverse("audit-pdf", args=[site.study.code]))
     assert answer.status_code == 200, answer.content[:2000]
-    assert copies._printable("Hôpital Жук 病\u202e") == "Hôpital Жук [U+75C5] "
+    assert printable("Hôpital Жук 病\u202e") == "Hôpital Жук [U+75C5] "
     assert answer.headers["Content-Type"] == "application/pdf"
     assert answer.content.startswith(b"%PDF-1.7")
     assert b"/StructTreeRoot" in answer.content

@@ -73,6 +73,7 @@ def objects_of(centre):
         "drill": centre.pk,
         "download-pack": centre.pk,
         "record-opening": centre.pk,
+        "emergency-procedure": centre.pk,
         "people": centre.pk,
         "add-person": centre.pk,
         "delegation-log": centre.pk,

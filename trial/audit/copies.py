@@ -1,19 +1,16 @@
 """Copies of the audit trail: CSV as a stream, PDF as one tagged document (21 CFR 11.10(b))."""
 
 import csv
-import json
-import re
-import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import typst
 from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
 
+from iwrs.paper import pdf
 from iwrs.problems import Problem
 from iwrs.spreadsheet import harmless
 from iwrs.templatetags.portal import moment
@@ -21,12 +18,6 @@ from trial.audit.sentences import Change, Line, lines
 from trial.audit.trail import Filter, all_of
 
 MOST_LINES_OF_PDF = 2000
-# What the PDF's own fonts can show: Latin, Greek, Cyrillic, and signs. PDF/UA wants every character
-# to have a shape, so others are told by their number.
-_SHOWN = re.compile(
-    "[ -~\u00a1-\u024f\u0370-\u03ff\u0400-\u04ff\u1e00-\u1eff\u2010-\u2027\u2030-\u2040"
-    "\u20a0-\u20bf\u2190-\u22ff]"
-)
 TEMPLATE = Path(__file__).parent / "trail.typ"
 COLUMNS = (
     *("time UTC", "time at the centre", "time zone", "person or system", "role", "act", "kind"),
@@ -88,33 +79,9 @@ def pdf_copy(wanted: Filter, *, told: str, by: str) -> HttpResponse:
         "made": f"{moment(datetime.now(UTC))}, by {by}",
         "lines": found,
     }
-    data = json.dumps(_printable(document), ensure_ascii=False)
-    made_pdf = typst.compile(
-        TEMPLATE,
-        sys_inputs={"document": data},
-        format="pdf",
-        pdf_standards=["ua-1"],
-        ignore_system_fonts=True,
-    )
-    assert isinstance(made_pdf, bytes)
-    response = HttpResponse(made_pdf, content_type="application/pdf")
+    response = HttpResponse(pdf(TEMPLATE, document), content_type="application/pdf")
     response.headers["Content-Disposition"] = f'attachment; filename="{_name(wanted)}.pdf"'
     return response
-
-
-def _printable(told: Any) -> Any:
-    """The document with a shape for every character of its texts."""
-    if isinstance(told, dict):
-        return {key: _printable(value) for key, value in told.items()}
-    if isinstance(told, list):
-        return [_printable(each) for each in told]
-    return "".join(map(_character, told)) if isinstance(told, str) else told
-
-
-def _character(each: str) -> str:
-    if unicodedata.category(each).startswith(("C", "Z")):
-        return " "
-    return each if _SHOWN.match(each) else f"[U+{ord(each):04X}]"
 
 
 def _told(line: Line) -> dict[str, Any]:
