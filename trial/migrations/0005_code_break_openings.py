@@ -13,7 +13,7 @@ SQL = (GATES / "3_code_break.sql").read_text(encoding="utf-8")
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("trial", "0003_code_break_counts"),
+        ("trial", "0004_visit_kit_at_centre"),
         ("randomization", "0005_code_break_opened_by"),
     ]
     operations = [migrations.RunSQL(SQL, migrations.RunSQL.noop)]
