@@ -13,14 +13,16 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 
 from enrolment.models import AccessReview, CentreRole
+from iwrs import outbox
 from iwrs.accounts.models import StudyRole, User
-from iwrs.actors import Actor
+from iwrs.actors import SYSTEM, Actor
 from iwrs.acts import act
 from iwrs.models import Study
 from iwrs.problems import Invalid, Problem
 from iwrs.spreadsheet import harmless
 
 EVERY = timedelta(days=90)
+DUE = "access-review-due"  # topic of the letter that reminds
 HEAD = ("person", "e-mail", "role", "place", "first day", "last day", "account", "last sign-in")
 
 
@@ -103,6 +105,23 @@ def last_review(study: Study) -> AccessReview | None:
 def is_due(review: AccessReview | None) -> bool:
     """True when nobody has looked for 90 days. Real time counts, also during a replay."""
     return review is None or datetime.now(UTC) - review.reviewed_at > EVERY
+
+
+def remind(study: Study) -> bool:
+    """Queue a letter to those who review access, once for each period of 90 days without a review.
+
+    Asking again changes nothing: the letter's key names the last review and the period. Returns
+    True when a review is due.
+    """
+    last = last_review(study)
+    if not is_due(last):
+        return False
+    since = last.reviewed_at if last else study.created_at
+    period = (datetime.now(UTC) - since) // EVERY
+    key = f"{DUE}-{study.pk}-{last.pk if last else 0}-{period}"
+    with act("remind of the access review", by=SYSTEM):
+        outbox.queue(study, DUE, key=key, refs={"review": last.pk if last else 0})
+    return True
 
 
 def _access(held: StudyRole | CentreRole, place: str) -> Access:

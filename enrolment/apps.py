@@ -5,7 +5,7 @@ class EnrolmentConfig(AppConfig):
     name = "enrolment"
 
     def ready(self) -> None:
-        from enrolment.letters import account_was_locked
-        from iwrs.accounts.events import account_locked
+        from enrolment.letters import queue_letters
+        from iwrs.accounts.events import recorded
 
-        account_locked.connect(account_was_locked, dispatch_uid="enrolment.account_was_locked")
+        recorded.connect(queue_letters, dispatch_uid="enrolment.queue_letters")

@@ -1,4 +1,8 @@
-"""The letters of room 1, to those who look after accounts. They name people, never subjects."""
+"""The letters of room 1, about accounts. They name people, never subjects.
+
+What happens to an account is a row (`SignInEvent`); a receiver queues its letters in the same
+transaction. The unblinded login writes no letters: an operator reads its rows and its log.
+"""
 
 from typing import Any
 
@@ -6,51 +10,181 @@ from django.conf import settings
 from django.db.models import Q
 from django.template.loader import render_to_string
 
+from enrolment.access_review import DUE, EVERY, is_due, last_review
+from enrolment.people import roles_in_words
 from iwrs import outbox
+from iwrs.accounts.links import LETTER
 from iwrs.accounts.models import Role, SignInEvent, User
-from iwrs.accounts.services import LOCKED_FOR, MOST_FAILURES
+from iwrs.accounts.services import LOCKED_FOR, MOST_FAILURES, password_link
+from iwrs.accounts.sessions import name_of
 from iwrs.models import OutboxMessage, Study
-from iwrs.outbox import Letter, addresses, writes
+from iwrs.outbox import Letter, NotNeeded, addresses, writes
 from iwrs.permissions import Act, may
 
+What = SignInEvent.What
 LOCKED = "account-locked"
+CHANGED = "account-changed"
+INVITATION = "invitation"
+NEW_LINK = "password-link"
+
+# What a person is told of the own account: by what happened, and by what (`method`).
+TOLD = {
+    (What.PASSWORD_CHANGED, ""): "The password of your account was changed.",
+    (What.PASSWORD_CHANGED, "link"): "The password of your account was set by a one-time link.",
+    (What.FACTOR_ADDED, "app"): "An authenticator app was added to your account.",
+    (What.FACTOR_ADDED, "passkey"): "A passkey was added to your account.",
+    (What.FACTOR_ADDED, "recovery codes"): "New recovery codes were made for your account.",
+    (What.FACTOR_REMOVED, "app"): "The authenticator app was removed from your account.",
+    (What.FACTOR_REMOVED, "passkey"): "A passkey was removed from your account.",
+    (What.FACTOR_REMOVED, "all"): "All second factors of your account were taken away. "
+    "You set up new ones at your next sign-in.",
+    (What.LINKED, "directory"): "Your account can now be used through your organization's "
+    "directory.",
+    (What.ACCOUNT_ENDED, ""): "Your account was ended. You cannot sign in any more.",
+}
+_TOPICS = {What.INVITED: INVITATION, What.LINK_ASKED: NEW_LINK} | {
+    what: CHANGED for what, _ in TOLD
+}
 
 
-def account_was_locked(*, user: User, event: SignInEvent, **_: Any) -> None:
-    """Queue a letter for each study the person works in, in the transaction of the lock.
-
-    The unblinded login writes no letters: an operator reads its rows and its log.
-    """
-    if settings.SIDE != "blinded":
+def queue_letters(*, event: SignInEvent, **_: Any) -> None:
+    """Queue the letters of what happened to an account, in the transaction that recorded it."""
+    if settings.SIDE != "blinded" or event.user is None:
         return
-    studies = Study.objects.filter(
-        Q(centres__roles__user=user)
-        | Q(code__in=user.study_roles.values_list("study_code", flat=True))
-    )
-    for study in studies.distinct():
-        key = f"{LOCKED}-{event.pk}-{study.code}"
-        outbox.queue(study, LOCKED, key=key, refs={"event": event.pk})
+    if event.what == What.LOCKED:
+        for study in _studies_of(event.user):
+            _queue(study, LOCKED, event, key=f"{LOCKED}-{event.pk}-{study.code}")
+    topic = _TOPICS.get(What(event.what))
+    if topic is None or (topic != CHANGED and event.method != LETTER):
+        return
+    # A letter goes out in the name of one study: a real one before one that is simulated.
+    own = sorted(_studies_of(event.user), key=lambda study: (study.simulated, study.code))
+    for study in own[:1]:
+        _queue(study, topic, event, key=f"{topic}-{event.pk}")
+
+
+def _queue(study: Study, topic: str, event: SignInEvent, *, key: str) -> None:
+    outbox.queue(study, topic, key=key, refs={"event": event.pk})
 
 
 @writes(LOCKED)
 def locked(message: OutboxMessage) -> Letter:
     """An account was locked after wrong passwords or codes (21 CFR 11.300(d))."""
-    event = SignInEvent.objects.select_related("user").get(pk=message.refs["event"])
+    event = _event(message)
     study = message.study
-    body = render_to_string(
-        "enrolment/mail/account_locked.txt",
-        {
-            "event": event,
-            "study": study,
-            "failures": MOST_FAILURES,
-            "minutes": int(LOCKED_FOR.total_seconds() // 60),
-            "portal": settings.PORTAL_URL,
-        },
+    about = {"failures": MOST_FAILURES, "minutes": int(LOCKED_FOR.total_seconds() // 60)}
+    return Letter(
+        to=_who_looks_after_accounts(study),
+        subject=f"[{study.code}] An account was locked: {event.user}",
+        body=_body("account_locked", message, event, **about),
     )
-    heading = f"[{study.code}] An account was locked: {event.user}"
-    return Letter(to=_who_looks_after_accounts(study), subject=heading, body=body)
+
+
+@writes(CHANGED)
+def changed(message: OutboxMessage) -> Letter:
+    """To the person: a password, a second factor or the account itself was changed."""
+    event = _event(message)
+    person = _person(event)
+    told = TOLD.get((What(event.what), event.method)) or f"{event.get_what_display()}."
+    browser = name_of(event.browser) if event.browser else ""
+    return Letter(
+        to=(person.email,),
+        subject=f"[{message.study.code}] {told.split('. ')[0].rstrip('.')}",
+        body=_body("account_changed", message, event, told=told, browser=browser),
+    )
+
+
+@writes(INVITATION)
+def invitation(message: OutboxMessage) -> Letter:
+    """To a person who got a role and has no password. Not needed once there is one."""
+    event = _event(message)
+    person = _person(event)
+    if not person.is_active or person.has_usable_password():
+        raise NotNeeded
+    return Letter(
+        to=(person.email,),
+        subject=f"[{message.study.code}] Set the password of your account",
+        body=_body("invitation", message, event, roles=roles_in_words(person), **_link(person)),
+    )
+
+
+@writes(NEW_LINK)
+def new_link(message: OutboxMessage) -> Letter:
+    """To a person who asked for a new link at the door."""
+    event = _event(message)
+    person = _person(event)
+    if not person.is_active:
+        raise NotNeeded
+    return Letter(
+        to=(person.email,),
+        subject=f"[{message.study.code}] Link to set a new password",
+        body=_body("password_link", message, event, **_link(person)),
+    )
+
+
+@writes(DUE)
+def access_review_is_due(message: OutboxMessage) -> Letter:
+    """Nobody has reviewed who has access for 90 days. Not needed once somebody did."""
+    study = message.study
+    last = last_review(study)
+    if not is_due(last):
+        raise NotNeeded
+    about = {"study": study, "last": last, "days": EVERY.days, "portal": settings.PORTAL_URL}
+    return Letter(
+        to=_who_may(study, Act.REVIEW_ACCESS),
+        subject=f"[{study.code}] Review who has access",
+        body=render_to_string("enrolment/mail/access_review_due.txt", about),
+    )
+
+
+def _link(person: User) -> dict[str, Any]:
+    """The link, made now: it rests in the letter alone."""
+    return {
+        "link": settings.PORTAL_URL.rstrip("/") + password_link(person),
+        "days": settings.PASSWORD_RESET_TIMEOUT // (24 * 60 * 60),
+    }
+
+
+def _body(name: str, message: OutboxMessage, event: SignInEvent, **about: Any) -> str:
+    person = _person(event)
+    context = {
+        "event": event,
+        "person": person,
+        "study": message.study,
+        "zone": _zone(person),
+        "call": [each for each in _who_looks_after_accounts(message.study) if each != person.email],
+        "portal": settings.PORTAL_URL.rstrip("/"),
+    }
+    return render_to_string(f"enrolment/mail/{name}.txt", context | about)
+
+
+def _event(message: OutboxMessage) -> SignInEvent:
+    return SignInEvent.objects.select_related("user").get(pk=message.refs["event"])
+
+
+def _person(event: SignInEvent) -> User:
+    if event.user is None:
+        raise NotNeeded
+    return event.user
+
+
+def _zone(person: User) -> str:
+    """The time zone of the person's centre; UTC for people of the whole study."""
+    held = person.centre_roles.select_related("centre").order_by("-since", "-pk").first()
+    return held.centre.time_zone if held is not None else "UTC"
+
+
+def _studies_of(user: User) -> list[Study]:
+    """Studies in which the person ever held a role."""
+    codes = user.study_roles.values_list("study_code", flat=True)
+    found = Study.objects.filter(Q(centres__roles__user=user) | Q(code__in=codes))
+    return list(found.distinct().order_by("code"))
 
 
 def _who_looks_after_accounts(study: Study) -> tuple[str, ...]:
-    roles = [role for role in Role if may(role, Act.MANAGE_PEOPLE)]
+    return _who_may(study, Act.MANAGE_PEOPLE)
+
+
+def _who_may(study: Study, act: Act) -> tuple[str, ...]:
+    roles = [role for role in Role if may(role, act)]
     return tuple(sorted({each for role in roles for each in addresses(study, role)}))

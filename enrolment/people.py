@@ -14,6 +14,7 @@ from django.core.validators import validate_email
 from django.db.models import Q
 
 from enrolment.models import Centre, CentreRole
+from iwrs.accounts.links import invite, too_many_letters
 from iwrs.accounts.models import SITE_ROLES, UNBLINDED_ROLES, Role, StudyRole, User
 from iwrs.accounts.services import check_password_text
 from iwrs.actors import Actor
@@ -55,9 +56,10 @@ def give_study_role(
     """Give a role in the whole study, and an account to a person who has none.
 
     An account that was ended is opened again with the new password. Giving a role again changes
-    nothing but its days. Raises `Invalid` for a role of the other side of the blind, `Problem` for
-    one that the person may not join with the roles held already, or (`both_sides`) for a person who
-    ever held a role of the other side in this study.
+    nothing but its days. A person without a password is invited by letter. Raises `Invalid` for a
+    role of the other side of the blind, `Problem` for one that the person may not join with the
+    roles held already, or (`both_sides`) for a person who ever held a role of the other side in
+    this study.
     """
     if role in SITE_ROLES:
         raise Invalid({"role": f"{Role(role).label} is a role at one centre. Name the centre."})
@@ -67,7 +69,9 @@ def give_study_role(
         _require_apart(user, study, role)
         key = {"user": user, "study_code": study.code, "role": role}
         held = StudyRole.objects.filter(**key).first() or StudyRole(**key)
-        return _begun(held, days, real_today())
+        held = _begun(held, days, real_today())
+        invite(user, by=by)
+        return held
 
 
 def add_to_centre(
@@ -86,7 +90,19 @@ def add_to_centre(
         _require_apart(user, centre.study, role)
         key = {"user": user, "centre": centre, "role": role}
         held = CentreRole.objects.filter(**key).first() or CentreRole(**key)
-        return _begun(held, days, real_today(centre.time_zone))
+        held = _begun(held, days, real_today(centre.time_zone))
+        invite(user, by=by)
+        return held
+
+
+def invite_again(user: User, *, by: Actor) -> None:
+    """Send another invitation to a person who has set no password.
+
+    Raises `Problem` (`too_many_letters`, 429) after three in an hour.
+    """
+    with act("invite again", by=by):
+        if not invite(user, by=by):
+            raise too_many_letters()
 
 
 def end_centre_role(
@@ -193,14 +209,30 @@ def _require_apart(user: User, study: Study, role: str) -> None:
 
 def _roles_in(user: User, study: Study) -> set[str]:
     """Roles in the study that have not ended, whether they count today or later."""
+    in_study, at_centres = roles_not_over(user)
+    return {each.role for each in in_study if each.study_code == study.code} | {
+        each.role for each in at_centres if each.centre.study_id == study.pk
+    }
+
+
+def roles_not_over(user: User) -> tuple[list[StudyRole], list[CentreRole]]:
+    """A person's roles, in whole studies and at centres, that count today or later."""
     not_over = Q(until__isnull=True) | Q(until__gte=real_today())
-    in_study = StudyRole.objects.filter(not_over, user=user, study_code=study.code)
-    held = set(in_study.values_list("role", flat=True))
-    if settings.SIDE == "blinded":  # centre roles belong to accounts of that side
-        at_centres = CentreRole.objects.filter(user=user, centre__study=study)
-        held |= {
-            each.role
-            for each in at_centres.select_related("centre")
-            if each.until is None or each.until >= real_today(each.centre.time_zone)
-        }
-    return held
+    in_studies = list(StudyRole.objects.filter(not_over, user=user).order_by("study_code", "role"))
+    if settings.SIDE == "unblinded":  # centre roles belong to accounts of the blinded side
+        return in_studies, []
+    at_centres = CentreRole.objects.filter(user=user).select_related("centre__study")
+    return in_studies, [
+        each
+        for each in at_centres.order_by("centre__number", "role")
+        if each.until is None or each.until >= real_today(each.centre.time_zone)
+    ]
+
+
+def roles_in_words(user: User) -> list[str]:
+    """Each of a person's roles that are not over, as a letter says it."""
+    in_studies, at_centres = roles_not_over(user)
+    return [f"{each.get_role_display()}, study {each.study_code}" for each in in_studies] + [
+        f"{each.get_role_display()}, centre {each.centre}, study {each.centre.study.code}"
+        for each in at_centres
+    ]

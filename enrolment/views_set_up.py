@@ -135,6 +135,7 @@ class AddPerson(CentreAct):
         text = f"{held.user.name} is now {held.get_role_display()} at this centre."
         if held.user.has_usable_password():
             return self.done(text)
+        text += f" A letter with a link to set the password goes to {held.user.email}."
         return self.done(text, reverse("person-link", args=[held.pk]))
 
 
@@ -154,22 +155,35 @@ class RoleAct(CentreAct):
 
 
 class PersonLink(RoleAct):
-    """The link by which a new person sets a password.
+    """The invitation of a new person: send the letter again, or give the link oneself.
 
     Only while no password was ever set: by a link for a living account, who manages people could
     take it over and sign in the person's name.
     """
 
+    template_name = "enrolment/person_link.html"
+    submit = "Send the letter again"
+
+    @property
+    def heading(self) -> str:  # type: ignore[override]
+        return f"Invitation of {self.held.user.name}"
+
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        user = self.held.user
-        if user.has_usable_password() or not user.is_active:
-            return redirect(self.back())
-        link = settings.PORTAL_URL.rstrip("/") + password_link(user)
-        context = {"centre": self.centre, "held": self.held, "link": link, "back": self.back()}
-        return render(request, "enrolment/person_link.html", context)
+        return super().get(request, **kwargs) if self._waits() else redirect(self.back())
 
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        return self.http_method_not_allowed(request)
+        return super().post(request, **kwargs) if self._waits() else redirect(self.back())
+
+    def _waits(self) -> bool:
+        return self.held.user.is_active and not self.held.user.has_usable_password()
+
+    def context(self) -> dict[str, Any]:
+        link = settings.PORTAL_URL.rstrip("/") + password_link(self.held.user)
+        return {"centre": self.centre, "held": self.held, "link": link}
+
+    def perform(self, form: PortalForm) -> HttpResponse:
+        people.invite_again(self.held.user, by=self.by)
+        return self.done(f"A letter is on its way to {self.held.user.email}.")
 
 
 class EndRole(RoleAct):

@@ -28,6 +28,9 @@ app.conf.beat_schedule = {
     "deliver letters": _entry("iwrs.tasks.deliver_outbox", 60.0, expires=55),
     "sweep visits": _entry("assessments.tasks.sweep_studies", crontab(minute="*/15"), expires=840),
     "watch event counts": _entry("dsmb.tasks.watch_studies", crontab(minute=10), expires=3000),
+    "remind of access reviews": _entry(
+        "enrolment.tasks.remind_of_access_reviews", crontab(minute=40), expires=3000
+    ),
     "request daily supply": _entry(
         "dispensing.tasks.request_daily_supply", crontab(minute=20), expires=3000
     ),

@@ -1,5 +1,6 @@
 """Count what a page asks of the database."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import time_machine
@@ -18,4 +19,11 @@ def queries_of(browser: Client, address: str) -> list[str]:
         browser.get(address)
         with CaptureQueriesContext(connection) as seen:
             assert browser.get(address).status_code == 200
+    return [each["sql"] for each in seen]
+
+
+def statements_of(work: Callable[[], object]) -> list[str]:
+    """The statements that a piece of work sends."""
+    with CaptureQueriesContext(connection) as seen:
+        work()
     return [each["sql"] for each in seen]

@@ -85,6 +85,7 @@ ACCOUNTS = {
     "sign-in": OPEN,
     "account_login": OPEN,
     "sign-out": OPEN,
+    "forgotten-password": OPEN,
     "choose-password": OPEN,
     "set-password": OPEN,
     "change-password": SIGNED_IN,

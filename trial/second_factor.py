@@ -24,6 +24,7 @@ OPEN = {
     "sign-in",
     "sign-out",
     "set-password",
+    "forgotten-password",
     "choose-password",
     "change-password",
     "stay",

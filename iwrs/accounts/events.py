@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from allauth.core.internal.httpkit import get_client_ip
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
 from django.dispatch import Signal
 from django.http import HttpRequest
 
 from iwrs.accounts.models import SignInEvent, User
 
-# Sent within the transaction that locks an account: `user`, `event`. The room that knows where
-# the person works writes the letter (`enrolment.letters`).
-account_locked = Signal()
+# Sent with each `event`, within its transaction. The room that knows where the person works
+# writes the letters (`enrolment.letters`).
+recorded = Signal()
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,19 @@ class Caller:
 def record(
     what: SignInEvent.What, user: User | None, *, by: Caller, method: str = "", **more: str
 ) -> SignInEvent:
-    """Write one event. Never a password, a code or a token. `more`: `done_by` and `why`."""
-    return SignInEvent.objects.create(
-        user=user,
-        site=settings.SIDE,
-        what=what,
-        method=method,
-        address=by.address,
-        browser=by.browser,
-        **more,
-    )
+    """Write one event, and queue its letters. Never a password, a code or a token.
+
+    `more`: `done_by` and `why`.
+    """
+    with transaction.atomic():
+        event = SignInEvent.objects.create(
+            user=user,
+            site=settings.SIDE,
+            what=what,
+            method=method,
+            address=by.address,
+            browser=by.browser,
+            **more,
+        )
+        recorded.send(sender=SignInEvent, event=event)
+    return event

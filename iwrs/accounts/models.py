@@ -108,6 +108,10 @@ class SignInEvent(models.Model):
         FACTOR_REMOVED = "factor_removed", "Second factor removed"
         SESSION_ENDED = "session_ended", "Session ended"
         LINKED = "linked", "Linked with a directory"
+        LINK_ASKED = "link_asked", "Link to set the password asked for"
+        INVITED = "invited", "Invited"
+        ACCOUNT_ENDED = "account_ended", "Account ended"
+        SIGNING_LOCKED = "signing_locked", "Signing locked"
 
     user = models.ForeignKey(
         User, null=True, on_delete=models.PROTECT, related_name="sign_in_events"

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 
-from iwrs.accounts.events import Caller, account_locked, record
+from iwrs.accounts.events import Caller, record
 from iwrs.accounts.models import SignInEvent, User
 from iwrs.accounts.sessions import end_sessions
 from iwrs.actors import Actor
@@ -122,7 +122,7 @@ def link_is_dead() -> Problem:
     return Problem(
         code="link_used_up",
         title="This link was used before, or it is too old.",
-        action="Ask for a new one where you got it.",
+        action="Ask for a new one.",
         status=410,
     )
 
@@ -164,27 +164,38 @@ def change_password(user: User, old: str, new: str, *, by: Caller) -> None:
         )
 
 
-def end_account(user: User, *, by: Actor) -> int:
-    """End a person's access at once. Returns how many sessions were ended."""
-    with act("end account", by=by):
-        user = User.objects.select_for_update().get(pk=user.pk)
-        user.is_active = False
-        user.save(update_fields=["is_active"])
-        return end_sessions(user)
+def end_account(user: User, *, by: Actor, why: str) -> int:
+    """End a person's access at once. Returns how many sessions were ended.
+
+    The roles stay as they are and count no more. Raises `Invalid` on `why`.
+    """
+    if not why.strip():
+        raise Invalid({"why": "Write why this account ends."})
+    with act("end account", by=by, why=why):
+        return close(User.objects.select_for_update().get(pk=user.pk), by=by, why=why)
+
+
+def close(user: User, *, by: Actor, why: str) -> int:
+    """What `end_account` does, within an open act that has locked the account's row."""
+    user.is_active = False
+    user.save(update_fields=["is_active"])
+    ended = end_sessions(user)
+    record(SignInEvent.What.ACCOUNT_ENDED, user, by=Caller(), done_by=by.label, why=why.strip())
+    return ended
 
 
 def count_failure(user: User, *, by: Caller, method: str) -> None:
     """Count a wrong password or code against an account whose row is locked.
 
-    The fifth in a row locks the account, and those who look after accounts get a letter.
+    The fifth in a row locks the account, and those who look after accounts get a letter
+    (`iwrs.accounts.events.recorded`).
     """
     record(SignInEvent.What.REFUSED, user, by=by, method=method)
     user.failed_attempts += 1
     if user.failed_attempts >= MOST_FAILURES:
         user.failed_attempts = 0
         user.locked_until = datetime.now(UTC) + LOCKED_FOR
-        event = record(SignInEvent.What.LOCKED, user, by=by, method=method)
-        account_locked.send(sender=User, user=user, event=event)
+        record(SignInEvent.What.LOCKED, user, by=by, method=method)
         log.warning("account locked", account=user.pk)
     user.save(update_fields=["failed_attempts", "locked_until"])
 

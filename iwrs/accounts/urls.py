@@ -12,6 +12,7 @@ urlpatterns = [
     path("sign-in/", views.sign_in, name="sign-in"),
     path("sign-in/", views.sign_in, name="account_login"),
     path("sign-out/", views.sign_out, name="sign-out"),
+    path("forgotten-password/", views.forgotten_password, name="forgotten-password"),
     path("set-password/", views.set_password_page, name="choose-password"),
     path("set-password/<str:who>/<str:token>/", views.take_link, name="set-password"),
     path("sign-in/code/", factors.SecondStep.as_view(), name="mfa_authenticate"),

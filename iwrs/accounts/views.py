@@ -3,15 +3,22 @@
 Both sites use these pages, each with its own accounts and cookies.
 """
 
+import time
 from typing import cast
 
 from allauth.account.internal.flows.login import perform_password_login
 from allauth.account.models import Login
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import authenticate, logout
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+)
 from django.shortcuts import redirect, render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
@@ -19,6 +26,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from iwrs.accounts.events import Caller, record
+from iwrs.accounts.links import ask_for_link
 from iwrs.accounts.models import SignInEvent, User
 from iwrs.accounts.services import (
     account_of_link,
@@ -28,16 +36,20 @@ from iwrs.accounts.services import (
 )
 from iwrs.forms import PortalForm, new_password_field, password_field
 from iwrs.problems import Problem
-from iwrs.views import problem_page
 
 _LINK = "link to set a password"  # in the session: [who, token]
+ASKED = (
+    "If this address has an account here, a letter with a link is on its way to it. "
+    "It can take a few minutes. At most 3 letters are sent in an hour."
+)
+SECONDS_OF_ASKING = 0.5  # longer than any work behind it, so that time tells nothing
 REFUSED = (
     "The e-mail address or the password is not right, or the account is locked. "
     "After 5 wrong passwords an account is locked for 15 minutes."
 )
 
 
-class SignInForm(PortalForm):
+class ForgottenForm(PortalForm):
     email = forms.EmailField(
         label="E-mail address",
         widget=forms.EmailInput(attrs={"autocomplete": "username", "inputmode": "email"}),
@@ -46,6 +58,9 @@ class SignInForm(PortalForm):
             "invalid": "Type an e-mail address, for example name@hospital.org.",
         },
     )
+
+
+class SignInForm(ForgottenForm):
     password = password_field("Password")
 
 
@@ -102,6 +117,28 @@ def _go_on(request: HttpRequest, user: User, onward: str) -> HttpResponse:
 
 
 @never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def forgotten_password(request: HttpRequest) -> HttpResponse:
+    """Ask for a letter with a new link. Text and time of the answer do not tell who has an account.
+
+    The unblinded side writes no letters: its page says whom to ask, and takes nothing.
+    """
+    writes = settings.SIDE == "blinded"
+    if not writes and request.method == "POST":
+        return HttpResponseNotAllowed(["GET", "HEAD"])
+    form = ForgottenForm(request.POST or None)
+    if writes and request.method == "POST" and form.is_valid():
+        began = time.monotonic()
+        ask_for_link(form.cleaned_data["email"], by=Caller.of(request))
+        time.sleep(max(0.0, began + SECONDS_OF_ASKING - time.monotonic()))
+        messages.success(request, ASKED)
+        return redirect("sign-in")
+    context = {"form": form if writes else None}
+    status = 422 if request.method == "POST" else 200
+    return render(request, "accounts/forgotten_password.html", context, status=status)
+
+
+@never_cache
 @require_safe
 def take_link(request: HttpRequest, who: str, token: str) -> HttpResponse:
     """Take a one-time link out of the address: no log, no history and no next page sees it."""
@@ -117,7 +154,10 @@ def set_password_page(request: HttpRequest) -> HttpResponse:
     who, token = request.session.get(_LINK, ["", ""])
     user = account_of_link(who, token)
     if user is None:
-        return problem_page(request, link_is_dead())
+        problem = link_is_dead()
+        return render(
+            request, "accounts/link_is_dead.html", {"problem": problem}, status=problem.status
+        )
     form = NewPasswordForm(request.POST or None)
     status = 200
     if request.method == "POST":

@@ -159,8 +159,9 @@ class NewRecoveryCodes(Refused422, codes.GenerateRecoveryCodesView):
     form_class = NothingToTypeForm
 
     def form_valid(self, form: Form) -> HttpResponse:
-        generate_recovery_codes(self.request)
-        _record(self.request, SignInEvent.What.FACTOR_ADDED, "recovery codes")
+        with transaction.atomic():
+            generate_recovery_codes(self.request)
+            _record(self.request, SignInEvent.What.FACTOR_ADDED, "recovery codes")
         return redirect("mfa_view_recovery_codes")
 
 

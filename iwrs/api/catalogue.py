@@ -246,6 +246,9 @@ CATALOGUE: dict[str, Meaning] = {
         409, "One person cannot hold these two roles in one study.", "Choose another person."
     ),
     "person_known": Meaning(409, "The person already has this role.", "Nothing needs to be done."),
+    "too_many_letters": Meaning(
+        429, "Too many letters went to this person.", "Wait an hour, then send it again."
+    ),
     # the system
     "internal": Meaning(
         500,

@@ -8,17 +8,28 @@ from types import SimpleNamespace
 
 import pytest
 import time_machine
+from django.core import mail
 from django.core.management import call_command
 from django.db import connection
 from django.urls import reverse
 from psycopg import errors
 
 from enrolment import people
-from enrolment.access_review import HEAD, is_due, last_review, who_has_access
+from enrolment.access_review import (
+    HEAD,
+    fingerprint,
+    is_due,
+    last_review,
+    record_access_review,
+    who_has_access,
+)
 from enrolment.models import AccessReview
 from enrolment.people import Person
+from enrolment.tasks import remind_of_access_review
+from iwrs import outbox
 from iwrs.accounts.models import Role
 from iwrs.clock import real_today
+from iwrs.models import OutboxMessage
 from tests.api.client import register
 from tests.factories import TESTER, a_centre, a_study, a_user
 from tests.hostile.walk import signed_in
@@ -175,3 +186,41 @@ def test_a_list_asks_the_same_number_of_questions_whatever_its_length(
         a_user(Role.AUDITOR, study=site.study)
         a_centre(site.study, cover=0)
     assert asked() == few
+
+
+def sent_now() -> list[mail.EmailMessage]:
+    mail.outbox.clear()
+    outbox.deliver_due()
+    return list(mail.outbox)
+
+
+@pytest.mark.requirement("REQ-020")
+def test_a_letter_reminds_once_in_each_period_without_a_review(site: SimpleNamespace) -> None:
+    remind_of_access_review(site.study.pk)
+    remind_of_access_review(site.study.pk)
+    [letter] = sent_now()
+    assert set(letter.to) == {site.study_manager.email, site.administrator.email}
+    assert "Nobody has reviewed yet" in letter.body
+    assert reverse("access", args=[site.study.code]) in letter.body
+    made = AccessReview.objects.create(
+        study=site.study,
+        reviewed_by="A Person",
+        reviewed_at=datetime.now(UTC),
+        rows=1,
+        sha256="0" * 64,
+        notes="Seen",
+    )
+    for days, letters in ((1, 0), (91, 1), (92, 0), (181, 1), (182, 0)):
+        with time_machine.travel(made.reviewed_at + timedelta(days=days), tick=False):
+            remind_of_access_review(site.study.pk)
+            sent = sent_now()
+            assert len(sent) == letters, days
+            assert not sent or "by A Person" in sent[0].body
+
+
+def test_a_reminder_is_not_sent_when_somebody_has_reviewed_meanwhile(site: SimpleNamespace) -> None:
+    remind_of_access_review(site.study.pk)
+    seen = fingerprint(who_has_access(site.study))
+    record_access_review(site.study, seen=seen, notes="All seen", by=TESTER)
+    assert sent_now() == []
+    assert OutboxMessage.objects.get().last_error == "NotNeeded"

@@ -43,14 +43,14 @@ def test_an_account_and_its_roles_leave_history(side: str, settings: SimpleNames
 def _a_life(study: object, role: Role, schema: str) -> None:
     held = give_study_role(study, Person("lin@example.org", "Lin", WORDS), role, by=BOSS)  # type: ignore[arg-type]
     end_study_role(held, by=BOSS, why="Left")
-    end_account(held.user, by=BOSS)
+    end_account(held.user, by=BOSS, why="Left")
     (_, made, told), (_, ended, told_end) = events(schema, "accounts_studyroleevent")
     assert (made["role"], made["until"], ended["until"]) == (role, None, str(_last(held)))
     assert (told["act"], told["by"]) == ("give study role", BOSS.label)
     assert (told_end["act"], told_end["why"]) == ("end study role", "Left")
     (kind, account, _), (_, closed, who) = events(schema, "accounts_userevent")
     assert (kind, account["email"], account["is_active"]) == ("insert", "lin@example.org", True)
-    assert (closed["is_active"], who["act"]) == (False, "end account")
+    assert (closed["is_active"], who["act"], who["why"]) == (False, "end account", "Left")
 
 
 def _last(held: StudyRole) -> object:

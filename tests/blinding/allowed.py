@@ -44,6 +44,8 @@ _PATTERNS = {
     r"(<real time>[^<\n]{0,30}), \d\d:\d\d UTC": r"\1, <real time>",
     # Where an object of Python's lay in memory, in a log line.
     r" at 0x[0-9a-f]+": " at <address>",
+    # The one-time link in a letter: a hash over the account and the moment, and nothing else.
+    r"(/set-password/\w+/)[\w-]+": r"\1<token>",
     # One-time tokens of forms, names of sessions, and keys of requests, messages and tasks.
     r'(name="(csrfmiddlewaretoken|token|which)" value=")[^"]+': r"\1<token>",
     r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b": "<random key>",

@@ -24,8 +24,13 @@ from dsmb.tasks import watch_studies
 from dsmb.unblinded.packs import work_packs
 from dsmb.unblinded.services import register_recipient_key, work_extracts
 from enrolment.models import Centre, Subject
+from enrolment.people import Person, add_to_centre
 from enrolment.services import activate_centre
+from enrolment.tasks import remind_of_access_reviews
 from iwrs import clock, outbox
+from iwrs.accounts.events import Caller
+from iwrs.accounts.factors import reset_factors
+from iwrs.accounts.links import ask_for_link
 from iwrs.accounts.models import SITE_ROLES, UNBLINDED_ROLES, Role, User
 from iwrs.actors import SYSTEM
 from iwrs.models import Study
@@ -45,6 +50,7 @@ from trial.replay.source import simulated_trial
 from trial.replay.tape import Act, Step
 
 BEFORE = make.at(2009, 5, 4)
+NEWCOMER = "newcomer@example.org"
 EXPIRIES = [date(2010, 12, 31), date(2011, 12, 31), date(2012, 12, 31)]
 
 
@@ -101,6 +107,7 @@ def a_cast(size: Size = SMALL) -> Cast:
             people.append(make.a_user(role, centre=first))
         elif role not in UNBLINDED_ROLES:
             people.append(make.a_user(role, study=study))
+    User.objects.create_user(NEWCOMER, name="Newcomer")  # without a password, until invited
     return Cast(size, study, people, Edc(study))
 
 
@@ -179,6 +186,7 @@ def play(cast: Cast, log: Log, *, whole: bool = True) -> Played:
             _ask_for_kits_too_early(cast, study, played)
             _break_codes(cast, study, played)
             _correct_a_fact(cast, played)
+            _come_and_go(cast, study)
             _extract(cast, study, log)
         _beat(log)
     return played
@@ -253,6 +261,15 @@ def _typed(form: Form, subject: Subject) -> dict[str, Any]:
     return typed | ({"read_back": subject.number} if "read_back" in typed else {})
 
 
+def _come_and_go(cast: Cast, study: Study) -> None:
+    """Letters about accounts: an invitation, a forgotten password, a lost phone."""
+    centre = Centre.objects.filter(study=study).order_by("number")[0]
+    add_to_centre(centre, Person(NEWCOMER, "Newcomer"), Role.MONITOR, by=make.TESTER)
+    ask_for_link(cast.person(Role.MONITOR).email, by=Caller("192.0.2.7", "Firefox"))
+    ask_for_link("nobody@example.org", by=Caller("192.0.2.7", "Firefox"))
+    reset_factors(cast.person(Role.INVESTIGATOR), by=make.TESTER, why="Lost phone")
+
+
 def _extract(cast: Cast, study: Study, log: Log) -> None:
     cut = cut_data(study, by=make.TESTER, on=clock.today(), reason="Interim analysis")
     request_extract(study, cut, recipient="dsmb", by=make.TESTER, reason="Interim analysis")
@@ -265,6 +282,7 @@ def _beat(log: Log) -> None:
     sweep_studies()
     watch_studies()
     request_daily_supply()
+    remind_of_access_reviews()
     with unblinded_at_work(log):
         work_supply_runs()
         work_packs()

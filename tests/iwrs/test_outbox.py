@@ -174,10 +174,14 @@ def test_the_rooms_letters_are_found_without_being_imported():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     topics = [
+        "access-review-due",
+        "account-changed",
         "account-locked",
         "code-break-budget",
         "code-break-requested",
         "interim-notice",
+        "invitation",
+        "password-link",
         "signing-locked",
     ]
     assert shown.stdout.strip() == str([*topics, "visit-overdue", "visit-reminder"])

@@ -117,13 +117,13 @@ def test_an_ended_account_loses_its_sessions_and_opens_again_with_a_new_password
     other.force_login(a_user(Role.MONITOR, study=study))
     browser, second = sign_in(), sign_in()
     out = io.StringIO()
-    call_command("account", "end", "--email", EMAIL, stdout=out)
+    call_command("account", "end", "--email", EMAIL, "--why", "Left", stdout=out)
     assert "2 of its sessions" in out.getvalue()
     for each in (browser, second, sign_in()):
         assert each.get(reverse("home")).status_code == 302
     assert other.get(reverse("home")).status_code == 200
     with pytest.raises(CommandError, match="There is no account x@y"):
-        call_command("account", "end", "--email", "x@y.example")
+        call_command("account", "end", "--email", "x@y.example", "--why", "Left")
     create("study_manager", password="mosaic cedar orbit lantern")
     assert sign_in().get(reverse("home")).status_code == 302
     assert sign_in("mosaic cedar orbit lantern").get(reverse("home")).status_code == 200
@@ -140,7 +140,7 @@ def test_a_link_for_a_forgotten_password(create):
     browser.get(link)
     assert browser.post(reverse("choose-password"), typed).status_code == 302
     assert sign_in("mosaic cedar orbit lantern").get(reverse("home")).status_code == 200
-    call_command("account", "end", "--email", EMAIL, stdout=io.StringIO())
+    call_command("account", "end", "--email", EMAIL, "--why", "Left", stdout=io.StringIO())
     with pytest.raises(CommandError, match="This account was ended"):
         call_command("account", "link", "--email", EMAIL)
 

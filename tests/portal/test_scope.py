@@ -32,6 +32,7 @@ OPEN_TO_ALL = {
     "sign-out",
     "set-password",
     "choose-password",
+    "forgotten-password",
     "mfa_authenticate",
     "mfa_login_webauthn",
     "openid_connect_login",

@@ -48,6 +48,7 @@ class Command(BaseCommand):
         role.add_argument("--why", required=True)
         end = does.add_parser("end", help="end an account and its sessions at once")
         end.add_argument("--email", required=True)
+        end.add_argument("--why", required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.SIDE not in {"blinded", "unblinded"}:
@@ -108,7 +109,7 @@ class Command(BaseCommand):
 
     def _end(self, options: dict[str, Any]) -> None:
         user = _account(options["email"])
-        ended = end_account(user, by=_by())
+        ended = end_account(user, by=_by(), why=options["why"])
         self.stdout.write(f"The account of {user} is ended, and {ended} of its sessions.")
 
 
