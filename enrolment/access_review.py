@@ -42,6 +42,11 @@ class Access:
 
 def who_has_access(study: Study) -> list[Access]:
     """Every role held in the study and at its centres, ended ones too, and its EDC clients."""
+    return [access for access, _ in access_and_accounts(study)]
+
+
+def access_and_accounts(study: Study) -> list[tuple[Access, int | None]]:
+    """The same, each with the key of the account; None for an EDC client."""
     in_study = StudyRole.objects.filter(study_code=study.code).select_related("user")
     found = [_access(each, "whole study") for each in in_study]
     if settings.SIDE == "blinded":
@@ -50,11 +55,11 @@ def who_has_access(study: Study) -> list[Access]:
             _access(each, f"centre {each.centre.number}")
             for each in at_centres.select_related("user", "centre")
         ]
-        found += [
-            Access(f"EDC client {each.name}", "", each.allowed_scopes, "API", "", "", "open")
-            for each in study.edc_clients.all()
-        ]
-    return sorted(found, key=astuple)
+        for each in study.edc_clients.all():
+            scopes = each.allowed_scopes
+            client = Access(f"EDC client {each.name}", "", scopes, "API", "", "", "open")
+            found.append((client, None))
+    return sorted(found, key=lambda each: astuple(each[0]))
 
 
 def fingerprint(rows: list[Access]) -> str:
@@ -124,9 +129,9 @@ def remind(study: Study) -> bool:
     return True
 
 
-def _access(held: StudyRole | CentreRole, place: str) -> Access:
+def _access(held: StudyRole | CentreRole, place: str) -> tuple[Access, int | None]:
     user: User = held.user
-    return Access(
+    access = Access(
         person=user.name,
         email=user.email,
         role=held.get_role_display(),
@@ -136,3 +141,4 @@ def _access(held: StudyRole | CentreRole, place: str) -> Access:
         account="open" if user.is_active else "closed",
         last_sign_in=f"{user.last_login:%Y-%m-%dT%H:%MZ}" if user.last_login else "never",
     )
+    return access, user.pk

@@ -13,7 +13,7 @@ from enrolment.models import Subject
 from enrolment.people import AT_A_CENTRE, LONGEST_NAME
 from enrolment.places import countries, time_zones
 from enrolment.services import Screening, answers_of
-from iwrs.accounts.models import Role
+from iwrs.accounts.models import SITE_ROLES, UNBLINDED_ROLES, Role
 from iwrs.definition import BaselineItem, StudyDefinition
 from iwrs.forms import (
     YES_NO_UNKNOWN,
@@ -244,6 +244,26 @@ class PersonForm(PortalForm):
     )
     since = date_field("First day", help_text="Leave it empty for today.", required=False)
     until = date_field("Last day", help_text="Leave it empty if no end is known.", required=False)
+
+
+class StudyPersonForm(PersonForm):
+    """A person who gets a role in the whole study."""
+
+    role = choice_field(
+        "Role in the whole study",
+        [(r.value, r.label) for r in Role if r not in SITE_ROLES | UNBLINDED_ROLES],
+    )
+
+
+class EndAccessForm(PortalForm):
+    why = reason_field("Why?", help_text="For example: does not work for this trial any more.")
+
+
+class ResetForm(PortalForm):
+    why = reason_field(
+        "How do you know that it is this person?",
+        help_text="For example: called back on the number of the hospital; the phone was stolen.",
+    )
 
 
 class EndRoleForm(PortalForm):

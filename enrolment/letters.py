@@ -96,15 +96,16 @@ def changed(message: OutboxMessage) -> Letter:
 
 @writes(INVITATION)
 def invitation(message: OutboxMessage) -> Letter:
-    """To a person who got a role and has no password. Not needed once there is one."""
+    """To a person who got a role and has no password. Not needed once there is one, or no role."""
     event = _event(message)
     person = _person(event)
-    if not person.is_active or person.has_usable_password():
+    roles = roles_in_words(person)
+    if not roles or not person.is_active or person.has_usable_password():
         raise NotNeeded
     return Letter(
         to=(person.email,),
         subject=f"[{message.study.code}] Set the password of your account",
-        body=_body("invitation", message, event, roles=roles_in_words(person), **_link(person)),
+        body=_body("invitation", message, event, roles=roles, **_link(person)),
     )
 
 

@@ -47,7 +47,7 @@ class Page(LoginRequiredMixin, View):
     def _record_look(self) -> None:
         """Before the page leaves: nobody looks without a record."""
         subject = getattr(self, "subject", None)
-        study = subject.study if subject is not None else self.study  # type: ignore[attr-defined]
+        study = subject.study if subject is not None else self.in_study()
         of = f"subject {subject.number}" if subject is not None else ""
         record_look(
             self.by,
@@ -59,6 +59,11 @@ class Page(LoginRequiredMixin, View):
 
     def find(self, **kwargs: Any) -> None:
         """Set what the page is about, and `by`."""
+
+    def in_study(self) -> Study:
+        """The study that the page belongs to."""
+        study: Study = self.study  # type: ignore[attr-defined]
+        return study
 
 
 class ActPage(Page):
@@ -113,10 +118,6 @@ class ActPage(Page):
         """Say what was done, on the page where the person goes on. Never an arm."""
         messages.success(self.request, text)
         return redirect(to or self.back())
-
-    def in_study(self) -> Study:
-        """The study that the act belongs to."""
-        raise NotImplementedError
 
 
 class Signing(ActPage):
@@ -203,9 +204,6 @@ class StudyAct(ActPage):
     def find(self, **kwargs: Any) -> None:
         self.study = get_object_or_404(studies_for(self.person), code=kwargs["code"])
         self.by = require(self.person, self.act, self.study)
-
-    def in_study(self) -> Study:
-        return self.study
 
     def context(self) -> dict[str, Any]:
         return {"study": self.study}

@@ -27,7 +27,7 @@ from iwrs.problems import Invalid, Problem
 
 AT_A_CENTRE = SITE_ROLES | {Role.MONITOR}
 LONGEST_NAME = 120
-HeldT = TypeVar("HeldT", CentreRole, StudyRole)
+HeldT = TypeVar("HeldT", bound=CentreRole | StudyRole)
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,14 @@ def give_study_role(
     nothing but its days. A person without a password is invited by letter. Raises `Invalid` for a
     role of the other side of the blind, `Problem` for one that the person may not join with the
     roles held already, or (`both_sides`) for a person who ever held a role of the other side in
-    this study.
+    this study. Nobody gives a role to the own account (`own_account`).
     """
     if role in SITE_ROLES:
         raise Invalid({"role": f"{Role(role).label} is a role at one centre. Name the centre."})
     _require_this_side(role)
     with act("give study role", by=by):
         user = _account(person)
+        require_another(user, by)
         _require_apart(user, study, role)
         key = {"user": user, "study_code": study.code, "role": role}
         held = StudyRole.objects.filter(**key).first() or StudyRole(**key)
@@ -120,9 +121,40 @@ def end_centre_role(
 def end_study_role(
     held: StudyRole, *, by: Actor, why: str, last_day: date | None = None
 ) -> StudyRole:
-    """End a role in a whole study, as `end_centre_role` does at a centre."""
+    """End a role in a whole study, as `end_centre_role` does at a centre.
+
+    Raises `Problem` (`own_account`) for a role of one's own: a study must not lose its last manager
+    by a slip.
+    """
     with act("end study role", by=by, why=why):
-        return _ended(lock(StudyRole.objects, held.pk), last_day, real_today())
+        held = lock(StudyRole.objects.select_related("user"), held.pk)
+        require_another(held.user, by)
+        return _ended(held, last_day, real_today())
+
+
+def end_roles(user: User, study: Study) -> int:
+    """End all roles of a person in a study and at its centres at once, within an open act.
+
+    Returns how many there were.
+    """
+    in_studies, at_centres = roles_not_over(user)
+    ending: list[tuple[StudyRole | CentreRole, str]] = [
+        *((each, "UTC") for each in in_studies if each.study_code == study.code),
+        *((each, each.centre.time_zone) for each in at_centres if each.centre.study_id == study.pk),
+    ]
+    for held, zone in ending:
+        _ended(held, None, real_today(zone))
+    return len(ending)
+
+
+def require_another(user: User, by: Actor) -> None:
+    """Raise `Problem` when a person would do this to the own account."""
+    if by.label == str(user):
+        raise Problem(
+            code="own_account",
+            title="This is your own account.",
+            action="Nothing was changed. Ask another person who looks after accounts.",
+        )
 
 
 def _ended(held: HeldT, last_day: date | None, today: date) -> HeldT:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from enrolment import views, views_access, views_set_up
+from enrolment import views, views_access, views_people, views_set_up
 
 urlpatterns = [
     path("studies/<slug:code>/centres/add/", views_set_up.AddCentre.as_view(), name="add-centre"),
@@ -10,6 +10,31 @@ urlpatterns = [
         "studies/<slug:code>/accrual/state/",
         views_set_up.ChangeAccrual.as_view(),
         name="change-accrual",
+    ),
+    path(
+        "studies/<slug:code>/people/add/",
+        views_people.AddStudyPerson.as_view(),
+        name="add-study-person",
+    ),
+    path(
+        "studies/<slug:code>/people/<int:pk>/",
+        views_people.PersonPage.as_view(),
+        name="study-person",
+    ),
+    path(
+        "studies/<slug:code>/people/<int:pk>/end/",
+        views_people.EndAccess.as_view(),
+        name="end-access",
+    ),
+    path(
+        "studies/<slug:code>/people/<int:pk>/factors/",
+        views_people.ResetFactors.as_view(),
+        name="reset-factors",
+    ),
+    path(
+        "studies/<slug:code>/roles/<int:pk>/end/",
+        views_people.EndStudyRole.as_view(),
+        name="end-study-role",
     ),
     path("studies/<slug:code>/access/", views_access.AccessList.as_view(), name="access"),
     path("studies/<slug:code>/access/csv/", views_access.AccessCsv.as_view(), name="access-csv"),

@@ -29,15 +29,17 @@ class AccessList(StudyAct):
     """Every account and role of the study, and when the list was reviewed."""
 
     act = Act.SEE_PEOPLE
+    sensitive = "the list of who has access"
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         reviews = list(self.study.access_reviews.order_by("-reviewed_at")[:REVIEWS_SHOWN])
         context = {
             "study": self.study,
-            "rows": access_review.who_has_access(self.study),
+            "rows": access_review.access_and_accounts(self.study),
             "reviews": reviews,
             "due": access_review.is_due(reviews[0] if reviews else None),
             "days": access_review.EVERY.days,
+            "may_manage": allowed(self.person, Act.MANAGE_PEOPLE, self.study),
             "may_review": allowed(self.person, Act.REVIEW_ACCESS, self.study),
         }
         return render(request, "enrolment/access.html", context)
@@ -47,6 +49,10 @@ class AccessList(StudyAct):
 
 
 class AccessCsv(AccessList):
+    """The same list as a file. Who took it is recorded."""
+
+    copied = True
+
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         rows = access_review.who_has_access(self.study)
         return download(access_review.as_csv(rows), f"{self.study.code}-access.csv")
@@ -86,6 +92,15 @@ class DelegationLog(CentreAct):
 
 
 class DelegationCsv(DelegationLog):
+    """The same log as a file. Who took it is recorded."""
+
+    sensitive = "the delegation log"
+    copied = True
+
+    @property
+    def about(self) -> str:  # type: ignore[override]
+        return f"centre {self.centre.number}"
+
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         rows = delegation.delegation_log(self.centre)
         return download(delegation.as_csv(rows), f"centre-{self.centre.number}-delegation.csv")

@@ -127,16 +127,21 @@ class AddPerson(CentreAct):
             days = people.Days(typed["since"], typed["until"])
             held = people.add_to_centre(self.centre, person, typed["role"], by=self.by, days=days)
         except IntegrityError:  # sent twice at once: the other one won
-            raise Problem(
-                code="person_known",
-                title="This person was added a moment ago.",
-                action="Look at the list of people. You can send this page again.",
-            ) from None
+            raise already_added() from None
         text = f"{held.user.name} is now {held.get_role_display()} at this centre."
         if held.user.has_usable_password():
             return self.done(text)
         text += f" A letter with a link to set the password goes to {held.user.email}."
         return self.done(text, reverse("person-link", args=[held.pk]))
+
+
+def already_added() -> Problem:
+    """What a person reads whose page was sent twice at once."""
+    return Problem(
+        code="person_known",
+        title="This person was added a moment ago.",
+        action="Look at the list of people. You can send this page again.",
+    )
 
 
 class RoleAct(CentreAct):

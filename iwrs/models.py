@@ -6,7 +6,7 @@ from django.db import models
 from django.utils.functional import cached_property
 from oauth2_provider.models import AbstractApplication
 
-from iwrs.audit import audited
+from iwrs.audit import audited, audited_fields
 from iwrs.definition import StudyDefinition
 
 
@@ -135,6 +135,8 @@ class IdempotencyRecord(models.Model):
         return f"{self.client} {self.key}"
 
 
+# Which system may do what in which study. Never its secret or the hash of it.
+@audited_fields("id", "client_id", "name", "study", "allowed_scopes")
 class EdcClient(AbstractApplication):
     """An EDC system of one study. It signs in with OAuth2 client credentials."""
 

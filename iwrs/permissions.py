@@ -32,7 +32,7 @@ class Act(StrEnum):
     RECORD_OPENING = "record that a sealed pack was opened"
     SEE_CODE_BREAKS = "see that a code was broken"
     MANAGE_CENTRES = "add, activate and suspend centres"
-    MANAGE_PEOPLE = "give people a role at a centre"
+    MANAGE_PEOPLE = "give people roles, and end roles and accounts"
     MANAGE_ACCRUAL = "open, pause and close accrual"
     SEE_ACCRUAL = "see accrual"
     SEE_EVENT_COUNT = "see the overall number of events"

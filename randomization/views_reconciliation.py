@@ -25,6 +25,7 @@ class CodeBreaks(StudyAct):
     """Requests, answers, refusals and drills, beside the database's own counters."""
 
     act = Act.SEE_CODE_BREAKS
+    sensitive = "the list of code breaks"
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         breaks = reconciliation.code_breaks_of(self.study)

@@ -14,9 +14,13 @@ from dispensing.unblinded.supply import unmet
 from enrolment.access import allowed, studies_for
 from enrolment.pages import Page
 from iwrs import clock
+from iwrs.accounts.events import recent_locks
+from iwrs.accounts.models import SignInEvent
 from iwrs.models import Study
 from iwrs.permissions import Act
 from randomization.unblinded.models import RandomizationList
+
+LOCKS_SHOWN = 20
 
 
 @dataclass
@@ -32,6 +36,7 @@ class StudyDesk:
     lots: list[LotStock] = field(default_factory=list)
     imports: list[KitImport] = field(default_factory=list)
     supply: SupplyPlan | None = None
+    locks: list[SignInEvent] = field(default_factory=list)
 
     @property
     def has_active_list(self) -> bool:
@@ -52,6 +57,7 @@ def desk(study: Study, user: Any) -> StudyDesk:
         study=study,
         manages_list=allowed(user, Act.MANAGE_LIST, study),
         manages_stock=allowed(user, Act.MANAGE_STOCK, study),
+        locks=list(recent_locks(study.code)[:LOCKS_SHOWN]),
     )
     alarms = watch_calls(study)
     if made.manages_list:

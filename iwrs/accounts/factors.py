@@ -70,25 +70,34 @@ def reset_factors(user: User, *, by: Actor, why: str) -> int:
     Returns how many were taken away. The person sets up new ones at the next sign-in. Raises
     `Invalid` on `why`.
     """
+    require_reason(why)
+    with act("reset second factors", by=by, why=why):
+        return take_away(User.objects.select_for_update().get(pk=user.pk), by=by, why=why)
+
+
+def take_away(row: User, *, by: Actor, why: str) -> int:
+    """What `reset_factors` does, within an open act that has locked the account's row."""
+    taken, _ = Authenticator.objects.filter(user=row).delete()
+    end_sessions(row)
+    record(
+        SignInEvent.What.FACTOR_REMOVED,
+        row,
+        by=Caller(),
+        method="all",
+        done_by=by.label,
+        why=why.strip(),
+    )
+    return int(taken)
+
+
+def require_reason(why: str) -> None:
+    """Raise `Invalid` when nothing says how the person was known."""
     if not why.strip():
         raise Invalid(
             {"why": "Write how you know that this person lost the second factor."},
             title="The second factors were not reset.",
             action="Nothing was saved.",
         )
-    with act("reset second factors", by=by, why=why):
-        row = User.objects.select_for_update().get(pk=user.pk)
-        taken, _ = Authenticator.objects.filter(user=row).delete()
-        end_sessions(row)
-        record(
-            SignInEvent.What.FACTOR_REMOVED,
-            row,
-            by=Caller(),
-            method="all",
-            done_by=by.label,
-            why=why.strip(),
-        )
-        return int(taken)
 
 
 def _matches(factor: Authenticator, code: str) -> bool:

@@ -246,6 +246,15 @@ CATALOGUE: dict[str, Meaning] = {
         409, "One person cannot hold these two roles in one study.", "Choose another person."
     ),
     "person_known": Meaning(409, "The person already has this role.", "Nothing needs to be done."),
+    "own_account": Meaning(
+        409, "Nobody does this to the own account.", "Ask another person who looks after accounts."
+    ),
+    "account_ended": Meaning(
+        409, "The account is ended already.", "Who runs the system can open it again."
+    ),
+    "no_role_here": Meaning(
+        409, "The person has no role in this study any more.", "Nothing needs to be done."
+    ),
     "too_many_letters": Meaning(
         429, "Too many letters went to this person.", "Wait an hour, then send it again."
     ),

@@ -11,8 +11,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from iwrs import clock, outbox
-from iwrs.accounts.events import Caller
-from iwrs.accounts.models import Role, User
+from iwrs.accounts.events import Caller, record
+from iwrs.accounts.models import Role, SignInEvent, User
 from iwrs.accounts.services import count_failure, forget_failures, is_locked
 from iwrs.models import Study
 from iwrs.problems import Invalid, Problem
@@ -149,7 +149,7 @@ def _tried(row: User, email: str, password: str, study: Study, caller: Caller) -
         SigningState.objects.filter(pk=row.pk, failures__gt=0).update(failures=0)
         return True, False
     count_failure(row, by=caller, method="signature")  # as at sign-in
-    return False, _count(state, study)
+    return False, _count(row, state, study, caller)
 
 
 def _locked(user: User) -> bool:
@@ -163,8 +163,11 @@ def _is_own(user: User, email: str, password: str) -> bool:
     return right and user.is_active and email.strip().lower() == user.email.lower()
 
 
-def _count(state: SigningState, study: Study) -> bool:
-    """Count a wrong try. At the third, lock signing and tell those who look after the study."""
+def _count(row: User, state: SigningState, study: Study, caller: Caller) -> bool:
+    """Count a wrong try. At the third, lock signing and tell those who look after the study.
+
+    The lock is a row of the door as well: the home page of the unblinded site shows it.
+    """
     state.failures += 1
     locked = state.failures >= MOST_FAILURES
     if not locked:
@@ -173,6 +176,7 @@ def _count(state: SigningState, study: Study) -> bool:
     SigningState.objects.filter(pk=state.pk).update(
         failures=0, locks=state.locks + 1, locked_until=Now() + LOCKED_FOR
     )
+    record(SignInEvent.What.SIGNING_LOCKED, row, by=caller, method="signature")
     log.warning("signing locked", account=state.pk, study=study.code)
     if settings.SIDE == "blinded":  # letters are the blinded side's; the other has its home page
         key = f"signing-locked-{state.pk}-{state.locks + 1}"

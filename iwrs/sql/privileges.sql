@@ -54,7 +54,7 @@ REVOKE ALL ON public.accounts_user, public.accounts_studyrole, public.accounts_u
     public.socialaccount_socialapp, public.socialaccount_socialtoken,
     public.oauth2_provider_accesstoken, public.oauth2_provider_refreshtoken,
     public.oauth2_provider_grant, public.oauth2_provider_idtoken, public.iwrs_edcclient,
-    public.iwrs_idempotencyrecord FROM iwrs_unblinded;
+    public.iwrs_edcclientevent, public.iwrs_idempotencyrecord FROM iwrs_unblinded;
 
 -- A correction is never corrected itself: the next one says what was wrong.
 REVOKE UPDATE ON public.assessments_correction FROM iwrs_blinded;

@@ -52,6 +52,7 @@ class ApproveList(Signing, StudyAct):
     submit = "Sign and approve"
     grave: ClassVar[bool] = True
     meaning = MEANING
+    sensitive = "a randomization list"
     made: RandomizationList
 
     def find(self, **kwargs: Any) -> None:

@@ -104,7 +104,7 @@ def test_wrong_passwords_at_signing_lock_and_report_too(study, person) -> None:
     for _ in range(3):
         with pytest.raises((Invalid, Problem)):
             sign(person, email=person.email, password=WRONG, meaning="I approve", study=study)
-    assert events(person)[-1] == (What.LOCKED, "signature")
+    assert events(person)[-2:] == [(What.LOCKED, "signature"), (What.SIGNING_LOCKED, "signature")]
     mail.outbox.clear()
     outbox.deliver_due()
     assert {letter.subject.split("] ")[-1] for letter in mail.outbox} == {

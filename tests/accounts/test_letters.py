@@ -130,6 +130,19 @@ def test_an_invitation_is_not_sent_to_who_has_set_a_password_meanwhile(
     assert OutboxMessage.objects.get().last_error == "NotNeeded"
 
 
+@pytest.mark.parametrize("ended", ["role", "account"])
+def test_an_invitation_is_not_sent_to_whose_role_or_account_has_ended(
+    site: SimpleNamespace, ended: str
+) -> None:
+    user = invited(site)
+    if ended == "role":
+        people.end_centre_role(user.centre_roles.get(), by=TESTER, why="A mistake")
+    else:
+        end_account(user, by=TESTER, why="A mistake")
+    assert not [each for each in letters() if LINK.search(str(each.body))]
+    assert OutboxMessage.objects.get(topic="invitation").last_error == "NotNeeded"
+
+
 @pytest.mark.requirement("REQ-015")
 def test_an_invitation_that_has_expired_leads_to_a_new_link(
     site: SimpleNamespace, settings: SimpleNamespace

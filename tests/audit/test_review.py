@@ -44,7 +44,8 @@ def test_what_is_of_higher_risk_comes_first(
     correct(browser(begun.site_coordinator), subject, "Read again", **{"baseline.age": "61"})
     found = {each.risk.key: each for each in by_risk(begun.study)}
     assert list(found) == [
-        "code-breaks", "removals", "deviations", "corrections", "roles", "releases", "study",
+        "code-breaks", "removals", "deviations", "corrections", "door", "roles", "releases",
+        "study",
     ]  # fmt: skip
     assert found["code-breaks"].lines == found["removals"].lines == []
     assert [str(each).split(" of subject ")[1] for each in found["deviations"].lines]

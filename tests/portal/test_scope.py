@@ -65,6 +65,7 @@ def objects_of(centre):
     read = record_read(
         subject, "central", by=TESTER, assessed_on=today, response="SD", read_on=today
     )
+    in_study = a_user(Role.AUDITOR, study=centre.study).study_roles.get()
     return {
         "correct-central-read": read.pk,
         "centre": centre.pk,
@@ -81,6 +82,10 @@ def objects_of(centre):
         "delegation-csv": centre.pk,
         "person-link": role.pk,
         "end-centre-role": role.pk,
+        "study-person": role.user_id,
+        "end-access": role.user_id,
+        "reset-factors": role.user_id,
+        "end-study-role": in_study.pk,
         "approve-deviation": deviation.pk,
         "assign-kit": dispensation.pk,
         "hand-over": dispensation.pk,

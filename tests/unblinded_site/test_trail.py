@@ -6,9 +6,14 @@ from html import unescape
 import pytest
 from django.db import connection
 
+from iwrs.accounts.models import Role
 from iwrs.audit_trail.models import Access
+from iwrs.problems import Invalid, Problem
+from iwrs.signatures.services import sign
 from randomization.unblinded.models import RandomizationList
+from tests.factories import a_study, a_user
 from tests.roles import as_unblinded
+from tests.unblinded_site.conftest import PASSWORD, Browser
 
 
 def trail(browser, study, **asked) -> str:
@@ -54,3 +59,39 @@ def test_another_study_is_not_found(study, statistician) -> None:
     other = a_study(with_list=False)
     assert statistician.get(f"/studies/{other.code}/audit/").status_code == 404
     assert statistician.get("/studies/none/audit/").status_code == 404
+
+
+@pytest.mark.requirement("REQ-029")
+def test_looks_and_sign_ins_of_unblinded_staff_are_in_their_trail(
+    study, person, statistician
+) -> None:
+    statistician.post(f"/studies/{study.code}/list/generate/")
+    with as_unblinded():
+        made = RandomizationList.objects.get()
+        user = person(Role.SUPPLY_MANAGER)
+    Browser().post("/sign-in/", email=user.email, password=PASSWORD)
+    assert statistician.get(f"/studies/{study.code}/list/{made.pk}/approve/").status_code == 200
+    assert "looked at a randomization list" in trail(statistician, study, what="audit.access")
+    assert f"{user.name} was at the door (Signed in, password" in trail(
+        statistician, study, act="signed in"
+    )
+
+
+@pytest.mark.requirement("REQ-016", "REQ-017")
+def test_the_home_page_shows_who_was_locked(study, person, statistician, supplier) -> None:
+    user = person(Role.SUPPLY_MANAGER)
+    with as_unblinded():
+        for _ in range(3):
+            with pytest.raises((Invalid, Problem)):
+                sign(user, email=user.email, password="wrong", meaning="I approve", study=study)
+    for _ in range(2):
+        Browser().post("/sign-in/", email=user.email, password="wrong")
+    for browser in (statistician, supplier):
+        page = browser.get("/").content.decode()
+        assert "Signing was locked for 30 minutes after 3 wrong tries" in page
+        assert "The account was locked for 15 minutes" in page
+        assert user.name in page
+    elsewhere = a_study(with_list=False)
+    with as_unblinded():
+        other = a_user(Role.SUPPLY_MANAGER, study=elsewhere)
+    assert user.name not in Browser(other).get("/").content.decode()

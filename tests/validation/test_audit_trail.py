@@ -34,7 +34,6 @@ WITHOUT_HISTORY = {
     "OutboxMessage": "messages; the acts behind them are audited",
     "IdempotencyRecord": "stored answers of the API",
     "SupplyRun": "a queue; what a run did is in audited rows",
-    "EdcClient": "credentials; to be covered with the accounts",
     "SignInEvent": "written once; each row is its own record, with the database's time",
     # written once by a gate or an import, changed by nobody: each row is its own record
     "CodeBreakRequest": "written by gate.code_break_request, with who, why and when",

@@ -57,6 +57,8 @@ def _scope(source: Source, wanted: Filter) -> tuple[list[str], list[Any]]:
     study = source.study()
     if study is not None:
         return [f"{study} = %s"], [wanted.study.pk]
+    # Who came to the door without an account belongs to no study: every reader of a trail sees it.
+    nobody = f" OR {source.person()} IS NULL" if source.record is not None else ""
     people = "SELECT user_id FROM accounts_studyrole WHERE study_code = %s"
     values: list[Any] = [wanted.study.code]
     if settings.SIDE == "blinded":
@@ -65,7 +67,7 @@ def _scope(source: Source, wanted: Filter) -> tuple[list[str], list[Any]]:
             " JOIN enrolment_centre c ON c.id = r.centre_id WHERE c.study_id = %s"
         )
         values.append(wanted.study.pk)
-    return [f"{source.person()} IN ({people})"], values
+    return [f"({source.person()} IN ({people}){nobody})"], values
 
 
 def _narrowed(source: Source, wanted: Filter) -> Iterator[tuple[str, list[Any]]]:

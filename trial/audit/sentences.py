@@ -93,7 +93,7 @@ def _line(event: Event, labels: Labels, code_breaks: bool) -> Line:
         what, verb = _recorded(event, labels)
     return Line(
         event=event,
-        who=parseaddr(by)[0] or by,
+        who=(parseaddr(by)[0] if "<" in by else "") or by,
         by=by,
         role=dict(Role.choices).get(role, role.replace("_", " ")),
         act=str(context.get("act") or ""),
@@ -138,7 +138,11 @@ def _recorded(event: Event, labels: Labels) -> tuple[str, str]:
         return f"the audit trail from {since} to {until}", "reviewed"
     fields = {each.name: each for each in event.source.fields}
     parts = [labels.value(event, fields[name], row) for name in ("what", "method") if row.get(name)]
-    return f"({', '.join(parts)})", "was at the door"
+    if row.get("done_by"):
+        of = labels.value(event, fields["user"], row)
+        return f"the account of {of} ({', '.join(parts)})", "changed"
+    where = [f"from {row['address']}"] if row.get("address") else []
+    return f"({', '.join([*parts, *where])})", "was at the door"
 
 
 def _changes(event: Event, labels: Labels, code_breaks: bool) -> Iterator[Change]:

@@ -29,12 +29,17 @@ class Record:
     sentence: str = ""
 
 
-_BY_USER = "(SELECT u.name || ' <' || u.email || '>' FROM accounts_user u WHERE u.id = e.user_id)"
+_BY_USER = (
+    "coalesce(nullif(e.done_by, ''),"
+    " (SELECT u.name || ' <' || u.email || '>' FROM accounts_user u WHERE u.id = e.user_id),"
+    " 'Somebody without an account')"
+)
 RECORDS = {
     "accounts.SignInEvent": Record(
         "at",
-        f"jsonb_build_object('by', {_BY_USER}, 'kind', 'person', 'act', 'sign in',"
-        " 'role', '', 'why', '')",
+        # What happened is the act: signed in, refused, locked, factor removed.
+        f"jsonb_build_object('by', {_BY_USER}, 'kind', 'person',"
+        " 'act', replace(e.what, '_', ' '), 'role', '', 'why', e.why)",
     ),
     "audit.Access": Record(
         "at",
@@ -76,6 +81,7 @@ NOUNS = {
     "enrolment.deviation": Noun("deviation", ("question",)),
     "enrolment.eligibilityanswer": Noun("answer", ("question",)),
     "enrolment.subject": Noun("subject", ("number",)),
+    "iwrs.edcclient": Noun("EDC client", ("name",)),
     "iwrs.study": Noun("study", ("code",)),
     "iwrs.studyversion": Noun("study definition, version", ("number",)),
     "randomization.allocation": Noun("allocation", ()),
@@ -195,10 +201,17 @@ RISKS = (
         acts=("change screening answers", "correct a fact"),
     ),
     Risk(
+        "door",
+        "Locks, lost second factors, ended accounts",
+        "Somebody guessed, or somebody else than the person changed an account.",
+        acts=("locked", "signing locked", "factor removed", "account ended"),
+        tables=("accounts.signinevent",),
+    ),
+    Risk(
         "roles",
         "Accounts and roles",
         "Who may do what was changed.",
-        tables=("accounts.user", "accounts.studyrole", "enrolment.centrerole"),
+        tables=("accounts.user", "accounts.studyrole", "enrolment.centrerole", "iwrs.edcclient"),
     ),
     Risk(
         "releases",

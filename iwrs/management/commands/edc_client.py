@@ -2,11 +2,14 @@
 
 import secrets
 from argparse import ArgumentParser
+from getpass import getuser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from oauth2_provider.settings import oauth2_settings
 
+from iwrs.actors import Actor
+from iwrs.acts import act
 from iwrs.models import EdcClient, Study
 
 
@@ -33,14 +36,15 @@ class Command(BaseCommand):
         study = _study(options["study"])
         scopes = _scopes(options["scopes"])
         secret = secrets.token_urlsafe(48)
-        client = EdcClient.objects.create(
-            study=study,
-            name=options["name"],
-            allowed_scopes=" ".join(scopes),
-            client_type=EdcClient.CLIENT_CONFIDENTIAL,
-            authorization_grant_type=EdcClient.GRANT_CLIENT_CREDENTIALS,
-            client_secret=secret,
-        )
+        with act("register EDC client", by=_by()):
+            client = EdcClient.objects.create(
+                study=study,
+                name=options["name"],
+                allowed_scopes=" ".join(scopes),
+                client_type=EdcClient.CLIENT_CONFIDENTIAL,
+                authorization_grant_type=EdcClient.GRANT_CLIENT_CREDENTIALS,
+                client_secret=secret,
+            )
         self.stdout.write(f"client_id={client.client_id}")
         self.stdout.write(f"client_secret={secret}")
         self.stderr.write("The secret is stored as a hash and cannot be shown again.")
@@ -54,8 +58,13 @@ class Command(BaseCommand):
         if client is None:
             raise CommandError("No client has this id. `edc_client list` shows them.")
         client.allowed_scopes = " ".join(_scopes(options["scopes"]))
-        client.save(update_fields=["allowed_scopes"])
+        with act("change scopes of EDC client", by=_by()):
+            client.save(update_fields=["allowed_scopes"])
         self.stdout.write(f"{client.name}: {client.allowed_scopes or 'no scopes'}")
+
+
+def _by() -> Actor:
+    return Actor(label=f"Command line ({getuser()})")
 
 
 def _study(code: str) -> Study:
