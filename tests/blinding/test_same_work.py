@@ -93,6 +93,8 @@ def everything_seen(
         made = hostile.request(eve, target.treated)
         with eve.transaction():
             seen["reveal"] = work(eve, "gate.code_break_reveal(%s, now())", made)
+        with eve.transaction():
+            seen["opening"] = work(eve, OPENING, target.treated.pk)
         after = [_counted(eve, query) for query in (SERVER_COUNTERS, INDEX_COUNTERS)]
         seen["server"] = [_added(*pair) for pair in zip(before, after, strict=True)]
         seen["sizes"] = eve.execute(SIZES).fetchall()
@@ -115,6 +117,7 @@ def _added(before: dict[str, list[int]], after: dict[str, list[int]]) -> dict[st
 
 
 ASSIGN_NOW = "gate.assign_kit(%s, now()::date, now()::date + 60, now())"
+OPENING = "gate.code_break_opening(%s, 'Eve', 'Eve', 'other', 'x', now())"
 ASSIGN_LATER = "gate.assign_kit(%s, now()::date + 42, now()::date + 100, now())"
 
 
@@ -174,7 +177,7 @@ def _compare(
         second = everything_seen(changed, target, visit, settings)
         given = [_arms_given(database) for database in (as_it_is, changed)]
     # Every call was answered, both arms were given, and the copies did differ.
-    assert len(first) == 2 * 7 + 5
+    assert len(first) == 2 * 7 + 6
     assert first["statistics"] == [(0,)]
     assert len(given[0]) == 1 + 8
     assert len(set(given[0])) == 2
