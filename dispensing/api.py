@@ -5,10 +5,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dispensing import examples
+from dispensing.doses import reduce_dose
 from dispensing.models import Dispensation
 from dispensing.serializers import (
     DispensationList,
     DispensationOut,
+    DoseReductionIn,
+    DoseReductionOut,
     DrugStopIn,
     DrugStopOut,
     FirstDoseOut,
@@ -154,3 +157,28 @@ class DrugStops(StudyView):
         subject = subject_of(self.study, number)
         stop = stop_drug(subject, by=self.actor, **self.body(DrugStopIn))
         return Answer(201, dict(DrugStopOut(stop).data))
+
+
+class DoseReductions(StudyView):
+    """Dose reductions, level by level."""
+
+    scopes = {"POST": "kits:dispense"}
+
+    @write_operation(
+        "dose_reductions_record",
+        "Reduce a dose",
+        "Records that a subject goes one dose level down. The levels and their order are those of "
+        "the study's definition, and they are the same whatever is in the kits.",
+        request=DoseReductionIn,
+        request_example=examples.DOSE_REDUCTION,
+        answer=DoseReductionOut,
+        example={"drug": "study_drug", **examples.DOSE_REDUCTION},
+        problems=["not_found", "not_randomized", "drug_stopped"],
+    )
+    def post(self, request: Request, number: str) -> Response:
+        return self.once(lambda: self._record(number))
+
+    def _record(self, number: str) -> Answer:
+        subject = subject_of(self.study, number)
+        made = reduce_dose(subject, by=self.actor, **self.body(DoseReductionIn))
+        return Answer(201, dict(DoseReductionOut(made).data))

@@ -20,3 +20,8 @@ ASSIGNED: dict[str, Any] = {
 }
 HANDED_OVER: dict[str, Any] = {**ASSIGNED, "status": "handed_over", "handed_over_on": "2010-04-12"}
 DRUG_STOP: dict[str, Any] = {"drug": "study_drug", "on": "2010-08-02", "reason": "adverse_event"}
+DOSE_REDUCTION: dict[str, Any] = {
+    "level": "5mg",
+    "on": "2010-06-14",
+    "reason": "Stomatitis grade 3",
+}

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from dispensing.models import Dispensation, DrugStop, FirstDose, Kit
+from dispensing.models import Dispensation, DoseReduction, DrugStop, FirstDose, Kit
 from iwrs.api.serializers import Strict
 
 
@@ -73,3 +73,20 @@ class DrugStopOut(serializers.ModelSerializer[DrugStop]):
     class Meta:
         model = DrugStop
         fields = ["drug", "on", "reason"]
+
+
+class DoseReductionIn(OnDay):
+    """One dose level down."""
+
+    level = serializers.CharField(max_length=40, help_text="Key of the new level in the study.")
+    reason = serializers.CharField(max_length=300, help_text="Why; no personal details.")
+
+
+class DoseReductionOut(serializers.ModelSerializer[DoseReduction]):
+    """A dose reduction, as recorded."""
+
+    on = serializers.DateField(source="reduced_on")
+
+    class Meta:
+        model = DoseReduction
+        fields = ["drug", "level", "on", "reason"]

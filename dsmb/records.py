@@ -11,6 +11,15 @@ def cuts_record(study: Study) -> Record:
     return Record("data cuts", study.pk, {"study": study.code, "cuts": list(cuts)})
 
 
+def release_record(extract: Extract) -> Record:
+    """A sealed file that is about to leave: which request it answers, and its fingerprint."""
+    return Record(
+        "release of an extract",
+        extract.pk,
+        {**extract_record(extract).facts, "size": extract.size, "SHA-256": extract.sha256},
+    )
+
+
 def extract_record(extract: Extract) -> Record:
     """A request for a sealed extract."""
     return Record(

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Min, QuerySet
 
 from dsmb.models import DataCut, Extract, InterimNotice
-from dsmb.records import cuts_record, extract_record
+from dsmb.records import cuts_record, extract_record, release_record
 from enrolment.models import Subject
 from iwrs import clock, gate, outbox
 from iwrs.actors import SYSTEM, Actor
@@ -193,21 +193,46 @@ def extracts_of(study: Study) -> QuerySet[Extract]:
     return study.extracts.select_related("cut").defer("sealed")
 
 
-def release_extract(extract: Extract, *, by: Actor) -> Extract:
-    """Mark a ready extract released and return it with its sealed bytes, to be handed over.
+def release_extract(extract: Extract, *, by: Actor, signature: Signature) -> Extract:
+    """Let a sealed file leave the system, by another person than asked for it, with a signature.
 
-    Handing over again changes nothing.
+    Raises `Problem` for an extract that is not ready, or is released already.
     """
-    with act("release extract", by=by):
-        extract = lock(Extract.objects, extract.pk)
-        if extract.status == Extract.Status.RELEASED:
-            return extract
+    with act("release extract", by=by, why=signature.meaning):
+        extract = lock(Extract.objects.select_related("study", "cut"), extract.pk)
+        record = release_record(extract)
+        require_shown(signature, record)
         if extract.status != Extract.Status.READY:
+            raise _not_in_state("This extract is not ready.", extract)
+        if extract.requested_by == by.label:
             raise Problem(
-                code="extract_not_ready",
-                title="This extract is not ready.",
-                action=f"Its state is: {extract.get_status_display()}.",
+                code="same_person",
+                title="The person who asked for an extract cannot release it.",
+                action="Ask another person with the right to release.",
             )
         extract.status = Extract.Status.RELEASED
         extract.save(update_fields=["status"])
+        keep(signature, record, study=extract.study)
         return extract
+
+
+def sealed_file(extract: Extract) -> bytes:
+    """The sealed file of an extract that was released. It can be handed over again."""
+    found = Extract.objects.get(pk=extract.pk)
+    if found.status != Extract.Status.RELEASED:
+        raise _not_in_state("This extract is not released.", found)
+    return bytes(found.sealed or b"")
+
+
+def waiting_for_release(studies: QuerySet[Study]) -> QuerySet[Extract]:
+    """Sealed files of these studies that are ready, oldest first."""
+    ready = Extract.objects.filter(study__in=studies, status=Extract.Status.READY)
+    return ready.select_related("study", "cut").defer("sealed").order_by("pk")
+
+
+def _not_in_state(title: str, extract: Extract) -> Problem:
+    return Problem(
+        code="extract_not_ready",
+        title=title,
+        action=f"Its state is: {extract.get_status_display()}.",
+    )

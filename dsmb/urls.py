@@ -10,5 +10,6 @@ urlpatterns = [
     path("studies/<slug:code>/analysis/", views.Analysis.as_view(), name="analysis"),
     path("studies/<slug:code>/cut/", views.CutData.as_view(), name="cut-data"),
     path("studies/<slug:code>/extract/", views.RequestExtract.as_view(), name="request-extract"),
+    path("extracts/<int:pk>/release/", views.ReleaseExtract.as_view(), name="release-extract"),
     path("extracts/<int:pk>/file/", views.DownloadExtract.as_view(), name="download-extract"),
 ]

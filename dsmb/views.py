@@ -12,7 +12,7 @@ from django.urls import reverse
 from dsmb import services
 from dsmb.forms import CutForm, ExtractForm
 from dsmb.models import DataCut, Extract
-from dsmb.records import cuts_record, extract_record
+from dsmb.records import cuts_record, extract_record, release_record
 from enrolment.access import allowed, require, studies_for
 from enrolment.pages import Page, Signing, StudyAct
 from iwrs.forms import PortalForm
@@ -38,13 +38,18 @@ class Analysis(Page):
         labels = {each.key: each.label for each in self.study.definition.recipients}
         extracts = list(services.extracts_of(self.study)[:EXTRACTS_SHOWN])
         signed = signatures_by_pk(extract_record(each) for each in extracts)
+        released = signatures_by_pk(release_record(each) for each in extracts)
         context = {
             "study": self.study,
             "count": services.count_events(self.study),
             "looks": services.planned_looks(self.study),
             "cuts": self.study.data_cuts.all(),
             "extracts": [
-                (each, labels.get(each.recipient, each.recipient), signed.get(each.pk, []))
+                (
+                    each,
+                    labels.get(each.recipient, each.recipient),
+                    signed.get(each.pk, []) + released.get(each.pk, []),
+                )
                 for each in extracts
             ],
             "may_cut": allowed(self.person, Act.CUT_DATA, self.study),
@@ -102,8 +107,41 @@ class RequestExtract(Signing, StudyAct):
         return self.done("The extract is requested. Its state is on this page.")
 
 
+class ReleaseExtract(Signing, StudyAct):
+    """A second person lets the sealed file leave."""
+
+    act = Act.RELEASE_EXTRACT
+    template_name = "dsmb/release.html"
+    heading = "Release a sealed extract"
+    explain = "The file can then be downloaded and sent to its recipient, who alone can open it."
+    submit = "Sign and release"
+    meaning = "I release this sealed file to its recipient"
+    grave = True
+    extract: Extract
+
+    def find(self, **kwargs: Any) -> None:
+        within = Extract.objects.filter(study__in=studies_for(self.person))
+        self.extract = get_object_or_404(
+            within.select_related("study", "cut").defer("sealed"), pk=kwargs["pk"]
+        )
+        self.study = self.extract.study
+        self.by = require(self.person, self.act, self.study)
+
+    def record(self) -> Record:
+        return release_record(self.extract)
+
+    def context(self) -> dict[str, Any]:
+        labels = {each.key: each.label for each in self.study.definition.recipients}
+        recipient = labels.get(self.extract.recipient, self.extract.recipient)
+        return {"study": self.study, "extract": self.extract, "recipient": recipient}
+
+    def perform(self, form: PortalForm) -> HttpResponse:
+        services.release_extract(self.extract, by=self.by, signature=self.sign(form))
+        return self.done(f"Extract {self.extract.pk} is released.")
+
+
 class DownloadExtract(Page):
-    """Hand over the sealed file. It is marked released; doing it again gives the same file."""
+    """Hand over a sealed file that was released; doing it again gives the same file."""
 
     sensitive = "a sealed extract"
     copied = True
@@ -118,10 +156,8 @@ class DownloadExtract(Page):
         self.by = require(self.person, Act.REQUEST_EXTRACT, self.study)
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
-        extract = services.release_extract(self.extract, by=self.by)
-        response = HttpResponse(
-            bytes(extract.sealed or b""), content_type="application/octet-stream"
-        )
-        name = f"{self.extract.study.code}-extract-{extract.pk}.age"
+        sealed = services.sealed_file(self.extract)
+        response = HttpResponse(sealed, content_type="application/octet-stream")
+        name = f"{self.extract.study.code}-extract-{pk}.age"
         response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
         return response

@@ -38,6 +38,7 @@ class Act(StrEnum):
     SEE_EVENT_COUNT = "see the overall number of events"
     CUT_DATA = "make a data cut"
     REQUEST_EXTRACT = "request a sealed extract"
+    RELEASE_EXTRACT = "release a sealed extract"
     SEE_PEOPLE = "see who has which role"
     REVIEW_ACCESS = "record a review of who has access"
     SEE_AUDIT = "read the audit trail"
@@ -84,6 +85,7 @@ MAY: dict[str, frozenset[Act]] = {
             Act.SEE_SUBJECTS,
             Act.APPROVE_DEVIATION,
             Act.RECORD_CENTRAL_READ,
+            Act.RELEASE_EXTRACT,
             Act.ASSESS_CODE_BREAK,
             Act.KEEP_PACKS,
             Act.SEE_CODE_BREAKS,

@@ -53,6 +53,7 @@ urlpatterns = [
     path(f"{_dispensation}/assignment", dispensing.Assignment.as_view()),
     path(f"{_dispensation}/hand-over", dispensing.HandOver.as_view()),
     path(f"{_subject}/first-dose", dispensing.FirstDoses.as_view()),
+    path(f"{_subject}/dose-reductions", dispensing.DoseReductions.as_view()),
     path(f"{_subject}/drug-stops", dispensing.DrugStops.as_view()),
     path(f"{_subject}/visits", assessments.Visits.as_view()),
     path(f"{_visit}/report", assessments.VisitReport.as_view()),

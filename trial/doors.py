@@ -179,6 +179,7 @@ PORTAL = {
     "analysis": on_study(Act.SEE_EVENT_COUNT),
     "cut-data": on_study(Act.CUT_DATA),
     "request-extract": on_study(Act.REQUEST_EXTRACT),
+    "release-extract": on_study(Act.RELEASE_EXTRACT),
     "download-extract": on_study(Act.REQUEST_EXTRACT),
     # the API's tokens and its documentation
     "api-token": OPEN,
@@ -224,6 +225,7 @@ OPERATIONS = {
     f"POST {_SUBJECT}/dispensations/<sequence:n>/assignment": "kits:dispense",
     f"POST {_SUBJECT}/dispensations/<sequence:n>/hand-over": "kits:dispense",
     f"POST {_SUBJECT}/first-dose": "kits:dispense",
+    f"POST {_SUBJECT}/dose-reductions": "kits:dispense",
     f"POST {_SUBJECT}/drug-stops": "kits:dispense",
     f"GET {_SUBJECT}/visits": "subjects:read",
     f"POST {_SUBJECT}/visits/<sequence:n>/report": "assessments:report",

@@ -11,6 +11,7 @@ from django.urls import reverse
 from assessments.corrections.services import correction_record
 from assessments.services import OPEN
 from dispensing.records import reduction_record
+from dsmb.services import waiting_for_release
 from enrolment.access import allowed, centres_for, held_roles, studies_for, subjects_for
 from enrolment.access_review import EVERY, is_due, last_review
 from enrolment.models import Deviation, Subject
@@ -61,6 +62,7 @@ class Home(Page):
             "work": work_of(list(centres)),
             "to_screen": to_screen,
             "studies": [self._study(study) for study in studies_for(self.person, Act.SEE_ACCRUAL)],
+            "extracts": waiting_for_release(studies_for(self.person, Act.RELEASE_EXTRACT)),
             "deviations": waiting.select_related("subject__centre").order_by("requested_at")[:20],
         }
         return render(request, "trial/home.html", context)

@@ -104,6 +104,7 @@ SCOPES = [
     ("post", "subjects/{}/dispensations/0/assignment", "kits:dispense"),
     ("post", "subjects/{}/dispensations/0/hand-over", "kits:dispense"),
     ("post", "subjects/{}/first-dose", "kits:dispense"),
+    ("post", "subjects/{}/dose-reductions", "kits:dispense"),
     ("post", "subjects/{}/drug-stops", "kits:dispense"),
     ("post", "subjects/{}/visits/1/report", "assessments:report"),
     ("post", "subjects/{}/visits/1/missed", "assessments:report"),

@@ -80,7 +80,7 @@ def test_the_first_answer_does_not_change_when_visits_are_planned(edc: Edc, stud
     assert edc.get(f"subjects/{number}/randomization").json() == first
 
 
-@pytest.mark.requirement("REQ-007", "REQ-068")
+@pytest.mark.requirement("REQ-005", "REQ-007", "REQ-068")
 def test_a_subject_walks_through_the_study(edc: Edc, study: Study) -> None:
     number = a_randomized_number(edc, study)
     subject = f"subjects/{number}"
@@ -96,6 +96,11 @@ def test_a_subject_walks_through_the_study(edc: Edc, study: Study) -> None:
             201,
         ),
         (f"{subject}/visits/1/missed", {"why": "Holiday"}, 201),
+        (
+            f"{subject}/dose-reductions",
+            {"level": "5mg", "on": today, "reason": "Stomatitis grade 3"},
+            201,
+        ),
         (
             f"{subject}/drug-stops",
             {"drug": "study_drug", "on": today, "reason": "adverse_event"},

@@ -211,6 +211,7 @@ BEFORE_RANDOMIZATION: list[tuple[str, dict[str, Any], str]] = [
     ("contacts", {"on": TODAY}, "not_randomized"),
     ("first-dose", {"on": TODAY}, "no_kit_handed_over"),
     ("drug-stops", {"drug": "study_drug", "on": TODAY, "reason": "other"}, "not_randomized"),
+    ("dose-reductions", {"level": "5mg", "on": TODAY, "reason": "Rash"}, "not_randomized"),
     ("visits/1/report", {"on": TODAY}, "not_found"),
     ("dispensations/0/assignment", {}, "not_found"),
     ("dispensations/0/hand-over", {"on": TODAY}, "not_found"),
@@ -252,6 +253,8 @@ AFTER_RANDOMIZATION: list[tuple[str, dict[str, Any], str, set[str]]] = [
     ("dispensations/0/assignment", {"kit": "1234567"}, "invalid", {"kit"}),
     ("dispensations/0/hand-over", {"on": TOMORROW}, "invalid", {"on"}),
     ("first-dose", {"on": TODAY}, "no_kit_handed_over", set()),
+    ("dose-reductions", {"level": "1mg", "on": TODAY, "reason": "Rash"}, "invalid", {"level"}),
+    ("dose-reductions", {"level": "5mg", "on": TOMORROW, "reason": "Rash"}, "invalid", {"on"}),
     ("drug-stops", {"drug": "aspirin", "on": TODAY, "reason": "other"}, "invalid", {"drug"}),
     (
         "drug-stops",

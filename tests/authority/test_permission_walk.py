@@ -98,6 +98,7 @@ def portal(db: None) -> SimpleNamespace:
         study=study, cut=cut, recipient="dsmb", reason="Walk", requested_by="A",
         requested_at=clock.now(),
     ).pk  # fmt: skip
+    values["release-extract"] = values["download-extract"]
     people = [visitors.with_role(role, study, here, "blinded") for role in Role]
     return SimpleNamespace(study=study, values=values, people=people, here=here)
 

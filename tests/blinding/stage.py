@@ -275,6 +275,11 @@ def _extract(cast: Cast, study: Study, log: Log) -> None:
     request_extract(study, cut, recipient="dsmb", by=make.TESTER, reason="Interim analysis")
     with unblinded_at_work(log):
         assert work_extracts() == 1
+    manager = cast.person(Role.STUDY_MANAGER)
+    browser = Client()
+    browser.force_login(manager, backend="iwrs.accounts.backend.PasswordBackend")
+    address = reverse("release-extract", args=[study.extracts.get().pk])
+    assert sign_page(browser, manager, address).status_code == 302
 
 
 def _beat(log: Log) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection
 
 from dsmb.models import Extract, SealedPack
+from dsmb.records import release_record
 from iwrs.accounts.models import User
 from iwrs.models import Study
 from tests.blinding import allowed, catalogue, coupled, received, stage
@@ -104,6 +105,7 @@ def public_rows(database: str) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def _masked(row: dict[str, Any]) -> dict[str, Any]:
+    row = allowed.without_sealed_file(row)
     return {k: allowed.masked(v) if isinstance(v, str) else v for k, v in row.items()}
 
 
@@ -151,10 +153,12 @@ def allocated(database: str) -> dict[int, tuple[int, str]]:
 
 def ciphertexts(study: Study) -> tuple[str, ...]:
     """SHA-256 of the encrypted files, which pages show."""
-    extracts = Extract.objects.filter(study=study).order_by("pk").values_list("sha256", flat=True)
+    extracts = Extract.objects.filter(study=study).order_by("pk")
     packs = SealedPack.objects.filter(centre__study=study).order_by("pk")
-    rows = [*extracts, *packs.values_list("sha256", flat=True)]
-    return tuple(digest for digest in rows if digest)
+    rows = [*extracts.values_list("sha256", flat=True), *packs.values_list("sha256", flat=True)]
+    # A release is signed over the fingerprint of its file, so the record's own hash differs too.
+    released = [release_record(each).sha256 for each in extracts]
+    return (*(digest for digest in rows if digest), *released)
 
 
 def shown(

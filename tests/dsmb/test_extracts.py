@@ -16,10 +16,11 @@ from dsmb.unblinded import services as unblinded
 from dsmb.unblinded.package import REST_BYTES, SIMULATED, most_bytes, sealed_package
 from dsmb.unblinded.records import analysis_arms, read_records, snapshot
 from iwrs import clock
-from iwrs.actors import SYSTEM
+from iwrs.actors import SYSTEM, Actor
 from iwrs.acts import act
 from iwrs.models import Study
 from iwrs.problems import Invalid
+from iwrs.signatures import Signature
 from tests import factories as make
 from tests.dsmb.rows import as_owner, many_subjects
 from tests.roles import as_unblinded
@@ -316,7 +317,8 @@ def test_a_wrong_key_is_refused_without_repeating_it(key, text):
 def test_each_step_is_in_the_audit_trail(site):
     extract = site.request()
     work()
-    services.release_extract(extract, by=make.TESTER)
+    signature = Signature("Manager", clock.now(), "I release")
+    services.release_extract(extract, by=Actor("Manager"), signature=signature)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT status, pgh_context ->> 'act', pgh_context ->> 'by' FROM dsmb_extractevent"
@@ -328,5 +330,5 @@ def test_each_step_is_in_the_audit_trail(site):
         ("queued", "request extract", make.TESTER.label),
         ("building", "build extract", "System"),
         ("ready", "finish extract", "System"),
-        ("released", "release extract", make.TESTER.label),
+        ("released", "release extract", "Manager"),
     ]

@@ -14,15 +14,17 @@ from dsmb.models import DataCut, Extract, InterimNotice
 from dsmb.unblinded.services import register_recipient_key
 from iwrs import clock, outbox
 from iwrs.accounts.models import Role
-from iwrs.actors import SYSTEM
+from iwrs.actors import SYSTEM, Actor
 from iwrs.models import OutboxMessage, Study
 from iwrs.problems import Invalid, Problem
+from iwrs.signatures import Signature
 from tests import factories as make
 from tests.dsmb.rows import many_subjects
 from tests.roles import as_unblinded
 
 pytestmark = pytest.mark.django_db
 LATE = make.at(2011, 6, 1)
+MANAGER = Actor("Manager <manager@example.org>", kind="person", role=Role.STUDY_MANAGER)
 
 
 @pytest.fixture
@@ -189,19 +191,33 @@ def test_a_request_is_a_row_and_wakes_the_worker_after_the_commit(
     assert "sealed" in listed.get_deferred_fields()
 
 
-def test_only_a_ready_extract_is_released(study, cut):
+def released(extract, by=MANAGER):
+    return services.release_extract(
+        extract, by=by, signature=Signature(by.label, LATE, "I release")
+    )
+
+
+@pytest.mark.requirement("REQ-041")
+def test_only_a_ready_extract_is_released_and_by_another_person(study, cut):
     a_key(study)
     extract = services.request_extract(
         study, cut, recipient="dsmb", by=make.TESTER, reason="Look 1"
     )
     with pytest.raises(Problem) as refused:
-        services.release_extract(extract, by=make.TESTER)
+        released(extract)
     assert refused.value.code == "extract_not_ready"
     with as_unblinded():
         Extract.objects.update(
             status="ready", sealed=b"closed", size=6, sha256="0" * 64, finished_at=LATE
         )
+    with pytest.raises(Problem) as early:
+        services.sealed_file(extract)
+    assert early.value.code == "extract_not_ready"
+    with pytest.raises(Problem) as own:
+        released(extract, by=make.TESTER)
+    assert own.value.code == "same_person"
+    assert released(extract).status == Extract.Status.RELEASED
+    with pytest.raises(Problem):
+        released(extract)
     for _ in range(2):
-        released = services.release_extract(extract, by=make.TESTER)
-        assert released.status == Extract.Status.RELEASED
-        assert bytes(released.sealed) == b"closed"
+        assert services.sealed_file(extract) == b"closed"

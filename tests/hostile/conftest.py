@@ -5,6 +5,8 @@ from types import SimpleNamespace
 import pytest
 from django.test import Client
 
+from dsmb.models import DataCut, Extract
+from iwrs import clock
 from iwrs.accounts.models import Role, User
 from iwrs.accounts.services import password_link
 from iwrs.actors import Actor
@@ -12,13 +14,14 @@ from randomization.drills import start_drill
 from tests.hostile.walk import Form, address_of, all_forms, pages, signed_in
 from tests.portal.conftest import a_site
 from tests.portal.test_scope import MORE, objects_of
+from tests.roles import as_unblinded
 
 
 @pytest.fixture
 def site(db: None) -> SimpleNamespace:
     """A study with two centres, a person of each role, and one object of each kind."""
     made = a_site()
-    made.objects = objects_of(made.here) | _drill_of(made)
+    made.objects = objects_of(made.here) | _drill_of(made) | _extract_of(made)
     made.people = [getattr(made, role) for role in Role.values if hasattr(made, role)]
     return made
 
@@ -27,6 +30,22 @@ def _drill_of(made: SimpleNamespace) -> dict[str, int]:
     """A drill that the investigator has begun."""
     drill = start_drill(made.here, by=Actor.person(made.investigator, Role.INVESTIGATOR))
     return {"request-drill": drill.pk, "show-drill": drill.pk}
+
+
+def _extract_of(made: SimpleNamespace) -> dict[str, int]:
+    """A sealed extract that waits for its release."""
+    cut = DataCut.objects.create(
+        study=made.study, cut_on=clock.today(), reason="Look", made_by="A", made_at=clock.now()
+    )
+    extract = Extract.objects.create(
+        study=made.study, cut=cut, recipient="dsmb", reason="Look", requested_by="A",
+        requested_at=clock.now(),
+    )  # fmt: skip
+    with as_unblinded():
+        Extract.objects.filter(pk=extract.pk).update(
+            status="ready", size=6, sha256="0" * 64, sealed=b"closed", finished_at=clock.now()
+        )
+    return {"release-extract": extract.pk}
 
 
 @pytest.fixture

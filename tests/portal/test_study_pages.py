@@ -172,8 +172,19 @@ def test_extracts_show_a_word_a_size_and_a_fingerprint_and_give_the_sealed_file(
     page = administrator.get(reverse("analysis", args=[site.study.code])).content.decode()
     for text in ("Ready", "2,048 bytes", "ab" * 32):
         assert text in page
+    assert administrator.post(address).status_code == 409  # nobody released it yet
     for role in ("study_manager", "safety_physician"):
         assert signed_in(getattr(site, role)).post(address).status_code == 403
+    release = reverse("release-extract", args=[extract.pk])
+    assert administrator.get(release).status_code == 403
+    manager = signed_in(site.study_manager)
+    assert release in manager.get(reverse("home")).content.decode()
+    assert "ab" * 32 in manager.get(release).content.decode()
+    assert sign_page(manager, site.study_manager, release).status_code == 302
+    assert release not in manager.get(reverse("home")).content.decode()
+    page = administrator.get(reverse("analysis", args=[site.study.code])).content.decode()
+    assert "I release this sealed file" in page
+    assert "Signed version differs" not in page
     assert signed_in(site.investigator).post(address).status_code == 404
     answer = administrator.post(address)
     assert answer.content == b"age-encryption.org/v1 sealed"

@@ -9,10 +9,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from dsmb.models import Extract
-from dsmb.services import count_events, cut_data, request_extract
+from dsmb.services import count_events, cut_data, release_extract, request_extract, sealed_file
 from iwrs import clock
 from iwrs.actors import Actor
 from iwrs.models import Study
+from iwrs.signatures import Signature
 from trial.demo.cast import BLINDED
 
 SECONDS_TO_WAIT = 120
@@ -36,9 +37,9 @@ class Command(BaseCommand):
                 study, cut, recipient="dsmb", by=by, reason="Interim analysis for the DSMB"
             )
             events = count_events(study)
-        extract = self._wait(extract)
+        extract = self._released(self._wait(extract))
         options["out"].parent.mkdir(parents=True, exist_ok=True)
-        options["out"].write_bytes(bytes(extract.sealed or b""))
+        options["out"].write_bytes(sealed_file(extract))
         facts = {
             "cut": cut.cut_on.isoformat(),
             "local": events.local,
@@ -51,6 +52,12 @@ class Command(BaseCommand):
             "centres": study.centres.filter(status="active").count(),
         }
         self.stdout.write(json.dumps(facts))
+
+    def _released(self, extract: Extract) -> Extract:
+        manager = next(p for p in BLINDED if p.role == "study_manager")
+        by = Actor(f"{manager.name} <{manager.email}>", kind="person", role=manager.role)
+        signature = Signature(by.label, clock.now(), "I release this sealed file to its recipient")
+        return release_extract(extract, by=by, signature=signature)
 
     def _wait(self, extract: Extract) -> Extract:
         deadline = time.monotonic() + SECONDS_TO_WAIT
