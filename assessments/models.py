@@ -147,8 +147,8 @@ class Contact(Recorded):
 class Correction(models.Model):
     """A recorded fact that was wrong: what stood there, and what stands there now. Never changed.
 
-    `was` and `now` hold the fields that were changed, by name. A fact that is taken back keeps its
-    values; `now` is empty then.
+    `was` and `now` hold the fields that were changed, by name, and `told` is `was` in the words of
+    then. A fact that is taken back keeps its values; `now` is empty then.
     """
 
     subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="corrections")
@@ -157,6 +157,7 @@ class Correction(models.Model):
     name = models.CharField(max_length=120, help_text="What the fact is called, as it was.")
     was = models.JSONField()
     now = models.JSONField()
+    told = models.JSONField(default=list, help_text="What stood there: question and answer.")
     in_error = models.BooleanField(default=False, help_text="The fact was taken back.")
     reason = models.TextField()
     corrected_by = models.CharField(max_length=200)

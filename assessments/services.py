@@ -218,16 +218,20 @@ def settle(subject: Subject) -> None:
 
 
 def _settle_kits(subject: Subject) -> None:
-    """Plan a kit for each open visit while the blinded drug is taken, and none afterwards."""
+    """Plan a kit for each open visit, and for the last one done, while the blinded drug is taken;
+    none afterwards. A kit that was given up at the last visit is still owed.
+    """
     if not takes_blinded_drug(subject):
         cancel_planned(subject)
         return
-    Dispensation.objects.filter(
-        visit__subject=subject, visit__status__in=OPEN, status=Dispensation.Status.CANCELLED
-    ).update(status=Dispensation.Status.PLANNED)
+    last = subject.visits.filter(status=Visit.Status.DONE).order_by("-number").first()
+    served = subject.visits.filter(Q(status__in=OPEN) | Q(pk=last.pk if last else None))
+    Dispensation.objects.filter(visit__in=served, status=Dispensation.Status.CANCELLED).update(
+        status=Dispensation.Status.PLANNED
+    )
     if not subject.study.definition.schedule.dispenses_at_visits:
         return
-    for visit in subject.visits.filter(status__in=OPEN, dispensation=None):
+    for visit in served.filter(dispensation=None):
         visit.dispensation = plan_dispensation(
             subject, visit.number, visit.due_on, visit.window_from
         )

@@ -192,7 +192,7 @@ class DrugStop(Recorded):
 
 
 @audited
-class DoseReduction(models.Model):
+class DoseReduction(Recorded):
     """One dose level down. Blinded: the tablets of both arms look alike, and so do the levels."""
 
     subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="dose_reductions")
@@ -205,7 +205,11 @@ class DoseReduction(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint("subject", "drug", "level", name="one_reduction_per_level"),
+            models.UniqueConstraint(
+                fields=["subject", "drug", "level"],
+                condition=Q(in_error=False),
+                name="one_reduction_per_level",
+            ),
             models.CheckConstraint(name="reduction_has_reason", condition=~Q(reason="")),
         ]
 

@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from assessments.corrections import rules
 from assessments.models import Contact, SubjectEvent, TumourRead, Visit
-from dispensing.models import Dispensation, DrugStop, FirstDose
+from dispensing.models import Dispensation, DoseReduction, DrugStop, FirstDose
 from enrolment.forms import baseline_field
 from enrolment.models import Subject
 from iwrs.forms import choice_field, date_field, reason_field
@@ -39,6 +39,8 @@ class Fact:
     fields: Callable[[Any], Fields]
     wrong: Callable[[Subject, Any], dict[str, str]]
     in_error: bool = False
+    # What else the row says, as (question, answer): it goes where the row goes.
+    also: Callable[[Any], list[tuple[str, str]]] = lambda row: []
 
     def rows(self, subjects: Iterable[Subject]) -> models.QuerySet[Any]:
         """The rows of some subjects that can be corrected."""
@@ -53,6 +55,10 @@ class Fact:
         """(question, answer) of some of the row's fields, in words."""
         fields = self.fields(row)
         return [(str(fields[n].label), _in_words(fields[n], values[n])) for n in values]
+
+    def whole(self, row: Any) -> list[tuple[str, str]]:
+        """(question, answer) of everything that the row says."""
+        return self.shown(row, self.values(row)) + self.also(row)
 
 
 def put(row: Any, values: Mapping[str, Any]) -> None:
@@ -116,6 +122,14 @@ def _visit_fields(visit: Visit) -> Fields:
     }
 
 
+def _read_of_visit(visit: Visit) -> list[tuple[str, str]]:
+    return [
+        ("Overall response, by the local investigator", str(read.get_response_display()))
+        for read in visit.reads.all()
+        if read.reader == TumourRead.Reader.LOCAL
+    ]
+
+
 def _read_fields(read: TumourRead) -> Fields:
     response = choice_field("Overall response", TumourRead.Response.choices)
     if read.reader == TumourRead.Reader.LOCAL and read.visit_id:
@@ -142,6 +156,11 @@ def _stop_fields(stop: DrugStop) -> Fields:
 
 def _supply(dispensation: Dispensation) -> str:
     return f"visit {dispensation.number}" if dispensation.number else "randomization"
+
+
+def _level_label(reduction: DoseReduction) -> str:
+    levels = {each.key: each.label for each in reduction.subject.study.definition.dose_levels}
+    return f"Dose reduced to {levels[reduction.level]}"
 
 
 def _drug_label(stop: DrugStop) -> str:
@@ -188,6 +207,7 @@ FACTS = {
             _visit_fields,
             rules.visit,
             in_error=True,
+            also=_read_of_visit,
         ),
         Fact(
             "local-read",
@@ -220,6 +240,19 @@ FACTS = {
             in_error=True,
         ),
         Fact(
+            "reduction",
+            Act.CORRECT,
+            DoseReduction,
+            Q(),
+            _level_label,
+            lambda each: {
+                "reduced_on": date_field("First day at the new dose"),
+                "reason": reason_field("Reason"),
+            },
+            rules.reduction,
+            in_error=True,
+        ),
+        Fact(
             "event",
             Act.CORRECT,
             SubjectEvent,
@@ -249,6 +282,7 @@ def facts_of(subject: Subject) -> Iterator[tuple[Fact, Any]]:
         if fact.key == "screening":
             yield fact, subject
             continue
-        for row in fact.rows([subject]):
+        rows = fact.rows([subject])
+        for row in rows.prefetch_related("reads") if fact.model is Visit else rows:
             row.subject = subject
             yield fact, row

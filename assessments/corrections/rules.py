@@ -8,7 +8,7 @@ from datetime import date
 
 from assessments.models import Contact, SubjectEvent, TumourRead, Visit
 from assessments.services import wrong_day, wrong_death, wrong_place
-from dispensing.models import Dispensation, DrugStop, FirstDose
+from dispensing.models import Dispensation, DoseReduction, DrugStop, FirstDose
 from dispensing.services import randomized_on
 from enrolment.eligibility import wrong_baseline
 from enrolment.models import Subject
@@ -75,6 +75,27 @@ def read(subject: Subject, row: TumourRead) -> dict[str, str]:
 
 def stop(subject: Subject, row: DrugStop) -> dict[str, str]:
     return _told(stopped_on=wrong_day(subject, row.stopped_on, after_death=False))
+
+
+def reduction(subject: Subject, row: DoseReduction) -> dict[str, str]:
+    text = wrong_day(subject, row.reduced_on, after_death=False)
+    for other in subject.dose_reductions.filter(drug=row.drug).exclude(pk=row.pk):
+        higher = other.pk < row.pk
+        out_of_order = (
+            other.reduced_on > row.reduced_on if higher else (other.reduced_on < row.reduced_on)
+        )
+        if out_of_order:
+            text = text or f"Another level was reached on {other.reduced_on:%-d %B %Y}."
+    return _told(reduced_on=text, reason="" if row.reason.strip() else "Say why.")
+
+
+def kept(row: object) -> str:
+    """Why a fact cannot be taken back, for another one stands on it. Empty when it can."""
+    if isinstance(row, DoseReduction):
+        lower = row.subject.dose_reductions.filter(drug=row.drug, pk__gt=row.pk)
+        if lower.exists():
+            return "The dose was reduced again after this. Take back the lower level first."
+    return ""
 
 
 def event(subject: Subject, row: SubjectEvent) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 
 from assessments.corrections.facts import Fact, put
+from assessments.corrections.rules import kept
 from assessments.models import Correction, TumourRead, Visit
 from assessments.services import settle
 from dispensing.services import require_randomized
@@ -49,6 +50,8 @@ def correct(
             raise Invalid({"why": "Say what was wrong."})
         name, was = fact.name(row), fact.values(row)
         now = {} if in_error else _changed(was, values)
+        was = was if in_error else {field: was[field] for field in now}
+        told = fact.whole(row) if in_error else fact.shown(row, was)
         if in_error:
             _take_back(fact, row)
         else:
@@ -59,8 +62,9 @@ def correct(
             fact=fact.key,
             record=row.pk,
             name=name,
-            was=_plain(was if in_error else {field: was[field] for field in now}),
+            was=_plain(was),
             now=_plain(now),
+            told=[list(each) for each in told],
             in_error=in_error,
             reason=why.strip(),
             corrected_by=by.label,
@@ -77,7 +81,7 @@ def fact_record(fact: Fact, subject: Subject, row: Any) -> Record:
     return Record(
         f"fact {fact.key}",
         row.pk,
-        {"subject": subject.number, "name": fact.name(row), "values": _plain(fact.values(row))},
+        {"subject": subject.number, "name": fact.name(row), "values": fact.whole(row)},
     )
 
 
@@ -91,6 +95,7 @@ def correction_record(made: Correction) -> Record:
             "name": made.name,
             "was": made.was,
             "now": made.now,
+            "told": made.told,
             "recorded in error": made.in_error,
             "reason": made.reason,
         },
@@ -130,14 +135,24 @@ def _change(fact: Fact, subject: Subject, row: Any, now: Mapping[str, Any]) -> N
         raise Invalid(problems)
     row.save(update_fields=sorted({field.partition(".")[0] for field in now}))
     if isinstance(row, Visit) and "done_on" in now:
-        # The investigator's read of a visit is of its day.
-        local = row.reads.filter(reader=TumourRead.Reader.LOCAL)
-        local.update(assessed_on=row.done_on, read_on=row.done_on)
+        _move_read(row)
+
+
+def _move_read(visit: Visit) -> None:
+    """The investigator's read of a visit is of the visit's day, decided then or later as before."""
+    assert visit.done_on is not None
+    for read in visit.reads.filter(reader=TumourRead.Reader.LOCAL):
+        at_once = read.read_on == read.assessed_on
+        read.read_on = visit.done_on if at_once else max(read.read_on, visit.done_on)
+        read.assessed_on = visit.done_on
+        read.save(update_fields=["assessed_on", "read_on"])
 
 
 def _take_back(fact: Fact, row: Any) -> None:
     if not fact.in_error:
         raise Invalid({"in_error": "This fact can be corrected, not taken back."})
+    if why_not := kept(row):
+        raise Invalid({"in_error": why_not})
     if isinstance(row, Visit):
         row.reads.filter(reader=TumourRead.Reader.LOCAL).update(in_error=True)
         row.status, row.done_on = Visit.Status.PLANNED, None

@@ -49,12 +49,12 @@ def recorded(subject: Subject, may: set[Act]) -> dict[str, Any]:
         standing.append(
             {
                 "name": fact.name(row),
-                "answers": fact.shown(row, fact.values(row)),
+                "answers": fact.whole(row),
                 "address": address_of(fact, row) if fact.act in may else "",
-                "corrections": [_told(each, fact, row, signed) for each in corrections],
+                "corrections": [_told(each, signed) for each in corrections],
             }
         )
-    gone = [_told(each, FACTS[key], None, signed) for (key, _), of in told.items() for each in of]
+    gone = [_told(each, signed) for of in told.values() for each in of]
     return {"standing": standing, "gone": gone}
 
 
@@ -65,17 +65,9 @@ def address_of(fact: Fact, row: Any) -> str:
     return reverse("correct", args=[fact.key, row.pk])
 
 
-def _told(
-    made: Correction, fact: Fact, row: Any, signed: Mapping[int, list[Any]]
-) -> dict[str, Any]:
-    """A correction in words: what stood there, by whom it was changed, when and why."""
-    was = [] if row is None else fact.shown(row, _known(fact, row, made.was))
-    return {"made": made, "was": was, "signatures": signed.get(made.pk, [])}
-
-
-def _known(fact: Fact, row: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    fields = fact.fields(row)
-    return {name: value for name, value in values.items() if name in fields}
+def _told(made: Correction, signed: Mapping[int, list[Any]]) -> dict[str, Any]:
+    """A correction with its signatures: what stood there, by whom it was changed, when and why."""
+    return {"made": made, "was": made.told, "signatures": signed.get(made.pk, [])}
 
 
 class Correct(Signing, SubjectAct):
@@ -118,8 +110,7 @@ class Correct(Signing, SubjectAct):
         return fact_record(self.fact, self.subject, self.row)
 
     def context(self) -> dict[str, Any]:
-        answers = self.fact.shown(self.row, self.fact.values(self.row))
-        return {"subject": self.subject, "answers": answers}
+        return {"subject": self.subject, "answers": self.fact.whole(self.row)}
 
     def back(self) -> str:
         return reverse("facts", args=[self.subject.pk])

@@ -161,7 +161,7 @@ CATALOGUE: dict[str, Meaning] = {
         409, "No kit was handed over to the subject yet.", "Record the hand-over first."
     ),
     "first_dose_known": Meaning(
-        409, "The first dose is already recorded.", "Ask the study manager for a correction."
+        409, "The first dose is already recorded.", "A wrong day is corrected in the portal."
     ),
     "drug_stopped": Meaning(
         409, "The drug is already stopped.", "If the stop is wrong, it is corrected in the portal."

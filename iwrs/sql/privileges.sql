@@ -56,9 +56,6 @@ REVOKE ALL ON public.accounts_user, public.accounts_studyrole, public.accounts_u
     public.oauth2_provider_grant, public.oauth2_provider_idtoken, public.iwrs_edcclient,
     public.iwrs_edcclientevent, public.iwrs_idempotencyrecord FROM iwrs_unblinded;
 
--- A correction is never corrected itself: the next one says what was wrong.
-REVOKE UPDATE ON public.assessments_correction FROM iwrs_blinded;
-
 -- A signature is never edited; who mistyped when signing is nothing to the unblinded side.
 REVOKE UPDATE ON public.signatures_signedrecord FROM iwrs_blinded;
 REVOKE ALL ON public.signatures_signingstate FROM iwrs_unblinded;
@@ -95,8 +92,11 @@ GRANT UPDATE (status) ON public.dsmb_extract TO iwrs_blinded;
 
 -- Facts once stated are not edited; a correction is a new act of its own.
 REVOKE UPDATE ON public.randomization_randomization, public.dsmb_datacut,
-    public.dsmb_interimnotice, public.enrolment_accessreview, public.dispensing_dosereduction
+    public.dsmb_interimnotice, public.enrolment_accessreview, public.assessments_correction
     FROM iwrs_blinded;
+-- A dose reduction is corrected like other facts: its days and its reason, never its level.
+REVOKE UPDATE ON public.dispensing_dosereduction FROM iwrs_blinded;
+GRANT UPDATE (reduced_on, reason, in_error) ON public.dispensing_dosereduction TO iwrs_blinded;
 
 -- The list and who got what are written once: entries by the unblinded side, the rest by gates.
 REVOKE UPDATE ON unblinded.list_entry, unblinded.cover_kit, unblinded.call_release

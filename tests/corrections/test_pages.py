@@ -10,6 +10,7 @@ from assessments.models import Contact, Correction, TumourRead
 from assessments.services import record_contact, record_event, record_read
 from iwrs import clock
 from iwrs.signatures.models import SignedRecord
+from iwrs.templatetags.portal import day
 from tests.factories import TESTER, a_randomized_subject
 from tests.queries import queries_of
 from tests.signing import components, sign_page
@@ -63,7 +64,9 @@ def test_a_fact_is_taken_back_without_answering_the_rest(site, subject, signed_i
     typed = {"in_error": "on", "why": "It was the sister", "occurred_on": "nonsense"}
     assert sign_page(browser, site.investigator, address, typed).status_code == 302
     assert not subject.events.exists()
-    assert "Taken back: Withdrawal of consent." in facts(browser, subject)
+    page = facts(browser, subject)
+    assert "Taken back: Withdrawal of consent." in page
+    assert f"Day, before: <del>{day(today())}</del>" in page
     assert browser.get(address).status_code == 404
 
 

@@ -12,6 +12,7 @@ from assessments.corrections.services import correct
 from assessments.models import Contact, Correction, SubjectEvent, TumourRead
 from assessments.services import record_contact, record_event, record_read, record_visit
 from assessments.sweep import sweep
+from dispensing.doses import reduce_dose
 from dispensing.models import DrugStop
 from dispensing.services import hand_over, record_first_dose, stop_drug
 from dsmb.courses import read_courses
@@ -83,11 +84,51 @@ def test_a_wrong_progression_gives_the_subject_visits_and_kits_back(subject: Sub
     assert open_visits(subject) == planned(subject) == []
     fixed(subject, "local-read", subject.reads.get(), response="SD")
     assert open_visits(subject) == [*before[1:], before[-1] + 1]
-    assert planned(subject) == open_visits(subject)
+    assert planned(subject) == [1, *open_visits(subject)], "the kit of visit 1 is owed still"
     sweep(subject.study)
     assert subject.visits.get(number=2).status == "overdue"
     fixed(subject, "local-read", subject.reads.get(), response="PD")
     assert open_visits(subject) == planned(subject) == []
+
+
+def test_the_kit_that_was_given_up_at_the_last_visit_is_owed_again(subject: Subject) -> None:
+    before = planned(subject)
+    stop = stop_drug(subject, "study_drug", by=BY, on=START, reason="adverse_event")
+    visit = record_visit(subject.visits.get(number=1), by=BY, on=DUE, local_response="PD")
+    assert planned(subject) == []
+    fixed(subject, "local-read", subject.reads.get(), response="SD")
+    assert planned(subject) == [], "the drug is stopped"
+    fixed(subject, "stop", stop, in_error=True)
+    assert planned(subject) == [*before, 5]
+    visit.refresh_from_db()
+    assert visit.dispensation.status == "planned"
+
+
+def test_a_read_keeps_the_day_of_its_decision_when_its_visit_moves(subject: Subject) -> None:
+    visit = record_visit(subject.visits.get(number=1), by=BY, on=DUE, local_response="SD")
+    subject.reads.update(read_on=DUE + timedelta(days=5))
+    fixed(subject, "visit", visit, done_on=DUE + timedelta(days=1))
+    read = subject.reads.get()
+    assert (read.assessed_on, read.read_on) == (
+        DUE + timedelta(days=1),
+        DUE + timedelta(days=5),
+    )
+    fixed(subject, "visit", visit, done_on=DUE + timedelta(days=6))
+    assert subject.reads.get().read_on == DUE + timedelta(days=6)
+
+
+def test_a_dose_reduction_is_corrected_from_the_lowest_level_up(subject: Subject) -> None:
+    first, second = (
+        reduce_dose(subject, level, by=BY, on=on, reason="Rash")
+        for level, on in [("5mg", date(2010, 4, 1)), ("5mg_alternate", date(2010, 5, 1))]
+    )
+    assert "in_error" in wrong(subject, "reduction", first, in_error=True)
+    assert "reduced_on" in wrong(subject, "reduction", first, reduced_on=date(2010, 5, 2))
+    assert "reduced_on" in wrong(subject, "reduction", second, reduced_on=date(2010, 3, 31))
+    assert fixed(subject, "reduction", first, reduced_on=date(2010, 4, 2)).reduced_on.day == 2
+    fixed(subject, "reduction", second, in_error=True)
+    again = reduce_dose(subject, "5mg_alternate", by=BY, on=date(2010, 6, 1), reason="Rash")
+    assert [each.pk for each in subject.dose_reductions.all()] == [first.pk, again.pk]
 
 
 def test_a_death_of_somebody_else_is_taken_back_and_counted_nowhere(subject: Subject) -> None:
@@ -128,7 +169,7 @@ def test_a_stop_that_was_none_is_taken_back_and_kits_are_planned_again(subject: 
     assert planned(subject) == []
     assert subject.visits.get(number=5).dispensation is None
     fixed(subject, "stop", stop, in_error=True)
-    assert planned(subject) == [*before[1:], 5]
+    assert planned(subject) == [*before, 5]
     assert not DrugStop.objects.filter(subject=subject).exists()
     stop_drug(subject, "study_drug", by=BY, on=on, reason="adverse_event")
     assert planned(subject) == []
@@ -140,6 +181,9 @@ def test_a_visit_recorded_by_mistake_is_open_again(subject: Subject) -> None:
     assert (visit.status, visit.done_on) == ("planned", None)
     assert not subject.reads.exists()
     assert TumourRead.everything.get().in_error
+    told = dict(Correction.objects.get().told)
+    assert told["Overall response, by the local investigator"] == "Progressive disease"
+    assert told["Day of the visit"] == "13 April 2010"
     again = record_visit(visit, by=BY, on=DUE, local_response="SD")
     assert again.status == "done"
     assert subject.reads.get().response == "SD"
