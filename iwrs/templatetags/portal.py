@@ -36,6 +36,17 @@ def moment(value: datetime | None, zone: str = "UTC") -> str:
 
 
 @register.filter
+def spelled(value: str) -> str:
+    """A day or a moment that is written as ISO 8601, in words; any other text as it is."""
+    try:
+        if len(value) == len("2011-02-11"):
+            return day(date.fromisoformat(value))
+        return moment(datetime.fromisoformat(value))
+    except ValueError:
+        return value
+
+
+@register.filter
 def localday(value: datetime | None, zone: str = "UTC") -> str:
     """The date that a moment had on the centre's wall."""
     return day(local_date(value, zone)) if value else ""

@@ -30,6 +30,7 @@ from iwrs import outbox
 from iwrs.accounts.models import Role
 from iwrs.clock import real_today
 from iwrs.models import OutboxMessage
+from iwrs.templatetags.portal import spelled
 from tests.api.client import register
 from tests.factories import TESTER, a_centre, a_study, a_user
 from tests.hostile.walk import signed_in
@@ -224,3 +225,9 @@ def test_a_reminder_is_not_sent_when_somebody_has_reviewed_meanwhile(site: Simpl
     record_access_review(site.study, seen=seen, notes="All seen", by=TESTER)
     assert sent_now() == []
     assert OutboxMessage.objects.get().last_error == "NotNeeded"
+
+
+def test_people_read_days_and_moments_in_words() -> None:
+    assert spelled("2011-02-11") == "11 February 2011"
+    assert spelled("2011-02-11T08:15Z") == "11 February 2011, 08:15 UTC"
+    assert [spelled(text) for text in ("never", "", "2011-02-31")] == ["never", "", "2011-02-31"]

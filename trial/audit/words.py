@@ -127,7 +127,19 @@ CALLED = {
 _SECRET = re.compile(r"password|passcode|secret|seed|token|private|sealed|otp|recovery|cookie")
 _SECRET_APPS = {"mfa", "sessions", "oauth2_provider"}
 # Fields that repeat what the sentence says already, or that only the machine needs.
-_SILENT = {"id", "study", "study_code", "subject", "recorded_at", "recorded_by", "by", "created_at"}
+_SILENT = {
+    "id",
+    "study",
+    "study_code",
+    "subject",
+    "recorded_at",
+    "recorded_by",
+    "by",
+    "created_at",
+    "fact",
+    "record",
+    "told",
+}
 
 # Who may not know of code breaks reads no line of these acts and tables, and never these fields.
 CODE_BREAK_ACTS = (
