@@ -7,6 +7,7 @@ treatment, when and why. Nothing here knows a treatment.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from enrolment.models import Centre, Subject
 from iwrs import clock, gate, outbox
@@ -80,9 +81,10 @@ def _require_new(subject: Subject, opening: Opening, centre: Centre) -> None:
             title=f"Subject {subject.number} is not randomized.",
             action="There is no treatment that could have been read.",
         )
-    day = clock.local_date(subject.randomized_at, centre.time_zone)
-    if clock.local_date(opening.opened_at, centre.time_zone) < day:
-        raise Invalid({"on": f"Subject {subject.number} was randomized later, on {day:%-d %B %Y}."})
+    if opening.opened_at < subject.randomized_at:
+        there = subject.randomized_at.astimezone(ZoneInfo(centre.time_zone))
+        when = f"{there:%-d %B %Y} at {there:%H:%M}"
+        raise Invalid({"on": f"Subject {subject.number} was randomized later, on {when}."})
     if subject.code_breaks.filter(
         opened_by=opening.opened_by.strip(), revealed_at=opening.opened_at
     ).exists():

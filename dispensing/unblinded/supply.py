@@ -27,6 +27,7 @@ from iwrs.acts import act
 from iwrs.models import Study
 from iwrs.problems import Problem
 from iwrs.tasks import without_values
+from randomization.unblinded.arms import definition_of_list
 from randomization.unblinded.models import Allocation
 
 RESTOCK_AT = 2  # places left at a centre at which the next cohort is sent
@@ -97,6 +98,7 @@ def unmet(study: Study, as_of: datetime) -> SupplyPlan:
 
 
 def _run(study: Study, as_of: datetime) -> SupplyOutcome:
+    definition_of_list(study)  # fewer arms in it, and a place would lack some subjects' kit
     depot.lock_depot(study)
     until = use_until(study.definition, clock.local_date(as_of, "UTC"))
     depot.settle_places(study)

@@ -1,12 +1,13 @@
 """Sealed code-break packs: made for each centre, encrypted to the emergency holders.
 
 When a pack is made depends on blinded facts only: how many subjects are randomized and kits
-assigned at the centre, the day, and who holds a key.
+assigned at the centre, the day, and who holds a key. So does whether it can be made: the blinded
+login may write the definition and the title, and sees when a pack is missing.
 """
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -31,16 +32,20 @@ from iwrs.models import Study
 from iwrs.problems import Problem
 from iwrs.tasks import without_values
 from iwrs.templatetags.portal import moment
+from randomization.unblinded.arms import definition_of_list
 from randomization.unblinded.models import Allocation, RandomizationList
 
 SMALLEST = 16 * 1024
+TITLE_BYTES = 120  # of the study's title; its code of at most 40 stands before it
+STUDY_BYTES = 40 + len(", ") + TITLE_BYTES
 log = structlog.get_logger(__name__)
 
 
 def make_packs(study: Study, *, by: Actor) -> list[SealedPack]:
     """A new pack for every centre of the study, as of now.
 
-    Raises `Problem` when the study has no emergency holder: nobody could open a pack.
+    Raises `Problem` when the study has no emergency holder: nobody could open a pack; and when
+    its definition has other arm codes than its list.
     """
     holders = list(current_holders(study))
     if not holders:
@@ -115,11 +120,12 @@ def _make(
     study: Study, holders: Sequence[EmergencyHolder], centres: list[Centre], *, by: Actor
 ) -> list[SealedPack]:
     with act("make sealed packs", by=by):
-        codes = _codes(study)
+        labels = {arm.code: arm.label for arm in definition_of_list(study).arms}
+        codes = _codes(study, labels)
         at = clock.study_now(study.replay_now)
         every, in_use = list(study.centres.all()), _list_in_use(study)
         about = {centre.pk: _about(study, centre, at, in_use) for centre in every}
-        size = _one_size(study, about, codes)
+        size = _one_size(_needed(about, codes, labels))
         sealed_size = ciphertext_size(size, len(holders))
         if any(each.size != sealed_size for each in newest_packs(study)):
             centres = every  # one size for all, so all grow together
@@ -147,9 +153,8 @@ def _pack(
     )
 
 
-def _codes(study: Study) -> dict[int, list[Code]]:
+def _codes(study: Study, labels: Mapping[str, str]) -> dict[int, list[Code]]:
     """The randomized subjects of each centre, by its key. One query, so of one moment."""
-    labels = {arm.code: arm.label for arm in study.definition.arms}
     kits = ArrayAgg(
         "subject__dispensations__kit__number",
         filter=Q(subject__dispensations__kit__isnull=False),
@@ -174,7 +179,7 @@ def _codes(study: Study) -> dict[int, list[Code]]:
 
 def _about(study: Study, centre: Centre, at: datetime, list_in_use: str) -> About:
     return About(
-        study=f"{study.code}, {study.title}",
+        study=f"{study.code}, {_one_line(study.title)}",
         centre=str(centre),
         made_at=at,
         list_in_use=list_in_use,
@@ -189,18 +194,32 @@ def _list_in_use(study: Study) -> str:
     return f"number {active.number}, in use since {moment(active.second_approved_at)}"
 
 
-def _one_size(study: Study, about: dict[int, About], codes: dict[int, list[Code]]) -> int:
-    """Bytes to which every pack of the study is padded: what the largest could need, rounded up.
+def _one_line(title: str) -> str:
+    """The title on one line of at most `TITLE_BYTES`: it adds no line that looks like ours."""
+    plain = "".join(each if each.isprintable() else " " for each in title)
+    return plain.encode()[:TITLE_BYTES].decode(errors="ignore")
 
-    Asked of packs in which everybody has the longest label: the true arms must not decide it.
-    """
-    longest = max((arm.label for arm in study.definition.arms), key=lambda text: len(text.encode()))
-    sizes = [0]
-    for centre, each in about.items():
-        same = [replace(code, treatment=longest) for code in codes[centre]]
-        sizes.append(len(pack(pack_files(each, same))))
-    needed = max(sizes) + PADDING_COST
+
+def _one_size(needed: int) -> int:
+    """Bytes to which every pack of the study is padded: what the largest could need, rounded up."""
     size = SMALLEST
     while size < needed:
         size *= 2
     return size
+
+
+def _needed(
+    about: Mapping[int, About], codes: Mapping[int, list[Code]], labels: Mapping[str, str]
+) -> int:
+    """Bytes that the largest pack could need, whoever has which arm and whatever the title.
+
+    Asked of packs in which everybody has the longest text that a treatment could be shown as, a
+    label or a bare code, and the study the longest title.
+    """
+    longest = max([*labels.values(), *labels], key=lambda text: len(text.encode()))
+    sizes = [0]
+    for centre, each in about.items():
+        most = replace(each, study="x" * STUDY_BYTES)
+        same = [replace(code, treatment=longest) for code in codes[centre]]
+        sizes.append(len(pack(pack_files(most, same))))
+    return max(sizes) + PADDING_COST

@@ -10,6 +10,7 @@ from dsmb.analysis import Arm, DerivationError, SubjectRecord
 from dsmb.courses import read_courses
 from iwrs.definition import StudyDefinition
 from iwrs.models import Study
+from randomization.unblinded.arms import definition_of_list
 from randomization.unblinded.models import Allocation
 
 
@@ -23,10 +24,11 @@ def read_records(study: Study, cut: date) -> list[SubjectRecord]:
     """The record of every randomized subject, in a fixed number of queries.
 
     Read it inside `snapshot()`, so that all queries see one moment. Raises `DerivationError` when
-    a randomized subject has no allocation.
+    a randomized subject has no allocation, and `Problem` when the definition's arms are not those
+    of the list: a cut could single out one subject, and "failed" would tell the arm.
     """
+    arms = analysis_arms(definition_of_list(study))
     courses = read_courses(study, cut)
-    arms = analysis_arms(study.definition)
     allocated = dict(
         Allocation.objects.filter(subject__study=study).values_list("subject_id", "arm")
     )

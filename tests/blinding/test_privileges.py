@@ -316,3 +316,20 @@ def test_on_public_tables_it_never_deletes_but_tokens_sessions_and_factors(blind
         f"DELETE on oauth2_provider_{each}" for each in tokens
     }
     assert catalogue.rights_on_sequences(blinded, "iwrs_blinded", "public") == set()
+
+
+@pytest.mark.requirement("REQ-042")
+def test_it_cannot_write_kits(blinded):
+    """The kit gate asks whether a visit's kit is at its centre: its caller must not decide that."""
+    rights = {
+        *catalogue.rights_on_tables(blinded, "iwrs_blinded", "public"),
+        *catalogue.rights_on_columns(blinded, "iwrs_blinded", "public"),
+    }
+    kits = {each for each in rights if "dispensing_kit" in each.split(" on ")[1]}
+    assert kits
+    assert all(each.startswith("SELECT") for each in kits)
+    for change in ("status = 'retired'", "status = 'at_centre'", "centre_id = NULL", "id = id"):
+        with pytest.raises(errors.InsufficientPrivilege):
+            blinded.execute(f"UPDATE dispensing_kit SET {change}")
+    with pytest.raises(errors.InsufficientPrivilege):
+        blinded.execute("SELECT 1 FROM dispensing_kit FOR UPDATE")

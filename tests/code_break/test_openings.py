@@ -10,7 +10,7 @@ from django.core import mail
 from django.test import Client
 from django.urls import reverse
 
-from enrolment.models import Subject
+from enrolment.models import Centre, Subject
 from iwrs import clock, outbox
 from iwrs.accounts.models import User
 from iwrs.problems import Invalid, Problem
@@ -19,8 +19,9 @@ from iwrs.signatures.models import SignedRecord
 from randomization.models import CodeBreakRequest
 from randomization.openings import Opening, record_opening
 from randomization.reconciliation import assess, code_breaks_of, counted, not_assessed
-from randomization.services import request_code_break
+from randomization.services import request_code_break, reveal_code
 from tests import factories as make
+from tests.blinding.hostile import refusal, request
 from tests.roles import Logins
 from tests.signing import sign_page
 
@@ -30,7 +31,13 @@ HOLDER = "Duty pharmacist"
 
 @pytest.fixture
 def subject(site: SimpleNamespace) -> Subject:
-    return make.a_randomized_subject(site.here)
+    return of_yesterday(site.here)
+
+
+def of_yesterday(centre: Centre) -> Subject:
+    """Randomized a day ago."""
+    with clock.at(clock.now() - timedelta(days=1)):
+        return make.a_randomized_subject(centre)
 
 
 def record(
@@ -50,7 +57,7 @@ def record(
 def test_an_opening_marks_the_subjects_and_is_reconciled_outside_the_budget(
     site: SimpleNamespace, subject: Subject
 ) -> None:
-    other, untouched = (make.a_randomized_subject(site.here) for _ in range(2))
+    other, untouched = (of_yesterday(site.here) for _ in range(2))
     at = clock.now() - timedelta(minutes=1)
     before = counted(site.study)
     made = record([subject, other], at)
@@ -76,6 +83,37 @@ def test_the_first_moment_of_unblinding_stays(site: SimpleNamespace, subject: Su
     record([subject], clock.now())
     subject.refresh_from_db()
     assert subject.unblinded_at == first
+
+
+def test_a_later_code_break_keeps_the_moment_of_the_opening(
+    committed_site: SimpleNamespace,
+) -> None:
+    subject = make.a_randomized_subject(committed_site.here)
+    opened = clock.now()
+    record([subject], opened)
+    with clock.at(opened + timedelta(seconds=5)):
+        asked = request_code_break(
+            subject, by=make.INVESTIGATOR, reason="emergency", explanation="Again",
+            signature=Signature(make.INVESTIGATOR.label, clock.now(), "I ask"),
+        )  # fmt: skip
+        reveal_code(asked, by=make.INVESTIGATOR)
+    subject.refresh_from_db()
+    assert subject.unblinded_at == opened
+
+
+def test_an_earlier_opening_recorded_later_is_the_first_moment(
+    committed_site: SimpleNamespace,
+) -> None:
+    subject = make.a_randomized_subject(committed_site.here)
+    opened = clock.now()
+    asked = request_code_break(
+        subject, by=make.INVESTIGATOR, reason="emergency", explanation="First",
+        signature=Signature(make.INVESTIGATOR.label, clock.now(), "I ask"),
+    )  # fmt: skip
+    reveal_code(asked, by=make.INVESTIGATOR)
+    record([subject], opened)
+    subject.refresh_from_db()
+    assert subject.unblinded_at == opened
 
 
 @pytest.mark.requirement("REQ-079", "REQ-056")
@@ -108,6 +146,7 @@ def test_what_cannot_be_recorded_is_refused_and_changes_nothing(
         ([subject], {"explanation": ""}, "explanation"),
         ([subject], {"at": clock.now() + timedelta(hours=1)}, "on"),
         ([subject], {"at": clock.now() - timedelta(days=3)}, "on"),
+        ([subject], {"at": subject.randomized_at - timedelta(microseconds=1)}, "on"),
     ]
     for subjects, changes, field in wrong:
         with pytest.raises(Invalid) as invalid:
@@ -140,6 +179,7 @@ def test_the_safety_physician_records_and_signs_on_the_page(
 ) -> None:
     person = site.safety_physician
     browser = signed_in(person)
+    late = make.a_randomized_subject(site.here)
     waiting = make.a_subject(site.here)
     address = reverse("record-opening", args=[site.here.pk])
     page = browser.get(address).content.decode()
@@ -158,6 +198,9 @@ def test_the_safety_physician_records_and_signs_on_the_page(
     assert "Give the time as hours and minutes" in wrong.content.decode()
     assert sign_page(browser, person, address, typed | {"password": "no"}, password="guess"
                      ).status_code == 422  # fmt: skip
+    too_early = sign_page(browser, person, address, typed | {"subjects": [late.number]})
+    assert too_early.status_code == 422
+    assert f"Subject {late.number} was randomized later, on " in too_early.content.decode()
     sent = sign_page(browser, person, address, typed)
     assert sent.status_code == 302, sent.content.decode()
     [made] = CodeBreakRequest.objects.all()
@@ -210,3 +253,41 @@ def test_the_blinded_login_cannot_mark_a_subject_but_by_a_record(
     with pytest.raises(psycopg.Error) as refused:  # a record of a pack is no way to a treatment
         eve.execute("SELECT gate.code_break_reveal(%s, now())", [made])
     assert refused.value.sqlstate == "IW005"
+
+
+@pytest.mark.requirement("REQ-079")
+@pytest.mark.parametrize(
+    ("when", "code"),
+    [
+        ("s.randomized_at - interval '1 microsecond'", "IW001"),
+        ("s.randomized_at", None),
+        ("clock_timestamp() + interval '4 minutes'", None),
+        ("clock_timestamp() + interval '6 minutes'", "IW001"),
+        ("'infinity'", "IW001"),
+        ("'-infinity'", "IW001"),
+    ],
+)
+def test_the_gate_takes_no_moment_before_the_randomization_or_in_the_future(
+    committed_site: SimpleNamespace, logins: Logins, when: str, code: str | None
+) -> None:
+    """The moment is written for good, so the login must not choose any."""
+    subject = make.a_randomized_subject(committed_site.here)
+    call = (
+        f"SELECT gate.code_break_opening(s.id, 'Eve', 'Eve', 'other', 'x', {when})"
+        f" FROM enrolment_subject s WHERE s.id = {subject.pk}"
+    )
+    assert refusal(logins.blinded().execute, call) == code
+
+
+@pytest.mark.parametrize("at", ["1990-01-01", None])
+def test_the_gate_of_the_answer_marks_the_subject_within_the_trial(
+    committed_site: SimpleNamespace, logins: Logins, at: str | None
+) -> None:
+    """An answer is not refused for a wrong clock; the mark is the nearest moment that can be."""
+    subject = make.a_randomized_subject(committed_site.here)
+    eve = logins.blinded()
+    asked = request(eve, subject)
+    eve.execute("SELECT gate.code_break_reveal(%s, %s)", [asked, at])
+    subject.refresh_from_db()
+    assert subject.unblinded_at is not None
+    assert subject.unblinded_at >= subject.randomized_at

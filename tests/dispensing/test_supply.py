@@ -15,6 +15,7 @@ from dispensing.unblinded.services import SupplyOutcome, run_supply
 from enrolment.models import Centre, Subject
 from iwrs import clock, studies
 from iwrs.models import Study
+from iwrs.problems import Problem
 from tests.dispensing.depots import contents, fill_depot
 from tests.factories import (
     TESTER,
@@ -26,6 +27,7 @@ from tests.factories import (
     arm_of,
     at,
 )
+from tests.forged import load_forged, one_letter
 from tests.roles import as_unblinded
 from trial.services import randomize
 
@@ -368,3 +370,13 @@ def whole_accrual(many: list[Centre]) -> None:
             [study.pk, study.pk],
         )
         cursor.execute("SET ROLE iwrs_blinded")
+
+
+def test_a_renamed_arm_is_refused_before_any_kit_is_chosen(study: Study):
+    """With other arms in the definition, whether a run fails could hang on a subject's arm."""
+    centres(study, 1)
+    forged = load_forged(study, one_letter)
+    with pytest.raises(Problem) as refused:
+        supply(forged, START)
+    assert refused.value.code == "arms_changed"
+    assert not Cohort.objects.exists()

@@ -19,10 +19,11 @@ from iwrs import clock
 from iwrs.actors import SYSTEM, Actor
 from iwrs.acts import act
 from iwrs.models import Study
-from iwrs.problems import Invalid
+from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Signature
 from tests import factories as make
 from tests.dsmb.rows import as_owner, many_subjects
+from tests.forged import load_forged, one_letter
 from tests.roles import as_unblinded
 
 CUT = date(2011, 2, 11)
@@ -116,7 +117,7 @@ def test_records_are_what_was_entered(site):
 def test_reading_records_takes_a_fixed_number_of_queries(site, django_assert_num_queries):
     for _ in range(2):
         study = Study.objects.get(pk=site.study.pk)
-        with as_unblinded(), django_assert_num_queries(8):
+        with as_unblinded(), django_assert_num_queries(9):
             read_records(study, CUT)
         many_subjects(site.centre, 30, seed=2, allocate=True)
 
@@ -254,6 +255,22 @@ def test_whether_a_package_fits_does_not_hang_on_who_is_in_which_arm(site):
         rest = len(analysis.pack(files)) - len(files["adsl.csv"]) - len(files["adtte.csv"])
         assert rest < REST_BYTES / 2
     assert limits == {most_bytes(records, arms, CUT)}
+
+
+def test_a_renamed_arm_fails_whoever_is_in_the_cut(site):
+    """A cut can hold one subject alone: "failed" for one arm only would tell the arm."""
+    codes = site.study.definition.arm_codes
+    load_forged(site.study, one_letter)
+    for arm in codes:
+        with as_owner(), connection.cursor() as cursor:
+            cursor.execute("UPDATE unblinded.allocation SET arm = %s", [arm])
+        extract = site.request()
+        work()
+        extract.refresh_from_db()
+        assert extract.status == "failed"
+        with as_unblinded(), pytest.raises(Problem) as refused:
+            read_records(Study.objects.get(pk=site.study.pk), CUT)
+        assert refused.value.code == "arms_changed"
 
 
 def test_a_package_that_cannot_fit_is_refused(site):

@@ -10,8 +10,10 @@
 -- they have the same arm. A place that a rolled-back call saw serves nobody.
 -- Later dispensations take the kit that was sent for them, the same one however often it is asked
 -- for, so those calls are not counted.
--- Whether a kit's own row says anything is never asked: a caller who changed it must not learn
--- which arm would have needed it.
+-- Of a kit's own row one thing is asked, and only for a visit: that it is still at its centre. That
+-- is safe because the caller cannot change it: iwrs_blinded has no right to write kits, and they
+-- are sent, retired and assigned by supply runs and gates, by blinded facts alone. A caller who could
+-- write it would make an assignment fail for one arm's subjects only.
 --
 -- IW003 not planned, not yet due, already served in this act, or no kit (one identical refusal)
 -- IW009 too many calls were abandoned; IW500 anything else, without a detail

@@ -104,7 +104,12 @@ BEGIN
     UPDATE public.randomization_codebreakrequest r SET revealed_at = clock_timestamp()
      WHERE r.id = p_request;
     UPDATE unblinded.code_break_budget b SET reveals = b.reveals + 1 WHERE b.study_id = v_study;
-    UPDATE public.enrolment_subject s SET unblinded_at = p_at WHERE s.id = v_subject;
+    -- The first unblinding stays, and none is before the randomization: the column is frozen, so
+    -- what is written here is for good. least and greatest pass over nulls.
+    UPDATE public.enrolment_subject s
+       SET unblinded_at = least(s.unblinded_at,
+                                greatest(s.randomized_at, coalesce(p_at, clock_timestamp())))
+     WHERE s.id = v_subject;
     RETURN v_arm;
 EXCEPTION
     WHEN OTHERS OR query_canceled THEN
@@ -137,18 +142,20 @@ SET enable_indexscan = on
 AS $$
 DECLARE
     v_study bigint;
+    v_since timestamptz;
     v_request bigint;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION USING ERRCODE = 'IW500';
     END IF;
-    SELECT l.study_id INTO v_study
+    SELECT l.study_id, s.randomized_at INTO v_study, v_since
       FROM unblinded.allocation a JOIN unblinded.list_entry e ON e.id = a.entry_id
       JOIN unblinded.list l ON l.id = e.list_id
+      JOIN public.enrolment_subject s ON s.id = a.subject_id
      WHERE a.subject_id = p_subject;
     IF NOT FOUND OR coalesce(btrim(p_by), '') = '' OR coalesce(btrim(p_opened_by), '') = ''
        OR coalesce(btrim(p_reason), '') = '' OR coalesce(btrim(p_explanation), '') = ''
-       OR p_at IS NULL THEN
+       OR (v_since <= p_at AND p_at <= clock_timestamp() + interval '5 minutes') IS NOT TRUE THEN
         RAISE EXCEPTION USING ERRCODE = 'IW001';
     END IF;
     INSERT INTO public.randomization_codebreakrequest
@@ -157,7 +164,8 @@ BEGIN
     VALUES (p_subject, v_study, p_by, p_opened_by, p_reason, p_explanation, clock_timestamp(),
             pg_current_xact_id()::text::bigint, p_at)
     RETURNING id INTO v_request;
-    UPDATE public.enrolment_subject s SET unblinded_at = least(s.unblinded_at, p_at)
+    UPDATE public.enrolment_subject s
+       SET unblinded_at = least(coalesce(s.unblinded_at, p_at), p_at)
      WHERE s.id = p_subject;
     RETURN v_request;
 EXCEPTION
