@@ -7,7 +7,7 @@ from django import forms
 
 from iwrs.forms import PortalForm, choice_field, date_field, reason_field
 from iwrs.signatures.forms import SignedForm
-from randomization.services import REASONS
+from randomization.reasons import REASONS
 
 
 class Numbered(Protocol):

@@ -8,6 +8,7 @@ from iwrs.accounts.models import Role
 from iwrs.models import OutboxMessage
 from iwrs.outbox import Letter, addresses, writes
 from randomization.models import CodeBreakRequest
+from randomization.reasons import REASONS
 
 REQUESTED = "code-break-requested"
 BUDGET = "code-break-budget"
@@ -22,7 +23,12 @@ def code_break_requested(message: OutboxMessage) -> Letter:
     study = request.study
     body = render_to_string(
         "randomization/mail/code_break_requested.txt",
-        {"request": request, "study": study, "portal": settings.PORTAL_URL},
+        {
+            "request": request,
+            "reason": REASONS.get(request.reason, request.reason),
+            "study": study,
+            "portal": settings.PORTAL_URL,
+        },
     )
     what = "Sealed pack opened" if request.opened_by else "Code break requested"
     heading = f"[{study.code}] {what}: subject {request.subject.number}"

@@ -15,14 +15,9 @@ from iwrs.signatures import Signature
 from iwrs.signatures.services import keep, require_shown
 from randomization import letters
 from randomization.models import CodeBreakRefusal, CodeBreakRequest, ListCommitment, Randomization
+from randomization.reasons import REASONS
 from randomization.records import code_break_record, subject_record
 
-REASONS = {
-    "emergency": "Medical emergency: the treatment decides the care",
-    "susar": "Serious unexpected reaction: report to authorities",
-    "pregnancy": "Pregnancy or exposure of another person",
-    "other": "Another reason",
-}
 _PRIME = 99_999_989  # the largest prime below 10**8
 
 

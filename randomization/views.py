@@ -15,8 +15,9 @@ from iwrs.permissions import Act
 from iwrs.signatures import Record
 from randomization.forms import CodeBreakForm
 from randomization.models import CodeBreakRequest
+from randomization.reasons import REASONS
 from randomization.records import subject_record
-from randomization.services import REASONS, request_code_break, reveal_code
+from randomization.services import request_code_break, reveal_code
 
 MEANING = "I ask to see the treatment of this subject"
 

@@ -17,8 +17,8 @@ from iwrs.permissions import Act
 from iwrs.signatures import Record
 from randomization.drills import TREATMENT, Dummy, request_drill, show_drill, start_drill
 from randomization.forms import CodeBreakForm
+from randomization.reasons import REASONS
 from randomization.records import drill_record
-from randomization.services import REASONS
 from randomization.views import AskCodeBreak, shown_once
 
 MEANING = "I practise asking for the treatment of a subject"

@@ -16,7 +16,7 @@ from iwrs.permissions import Act
 from randomization import reconciliation
 from randomization.forms import AssessmentForm
 from randomization.models import CodeBreakRequest
-from randomization.services import REASONS
+from randomization.reasons import REASONS
 
 A_PAGE = 25
 

@@ -9,7 +9,7 @@ from enrolment.models import Subject
 from iwrs import clock
 from iwrs.definition import StudyDefinition
 from randomization.models import CodeBreakRequest
-from randomization.services import REASONS
+from randomization.reasons import REASONS
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from iwrs.actors import Actor
 from iwrs.permissions import Act
 from iwrs.signatures import Signature
 from randomization.drills import start_drill
-from randomization.services import REASONS, request_code_break
+from randomization.reasons import REASONS
+from randomization.services import request_code_break
 from randomization.unblinded.models import RandomizationList, StratumCursor
 from tests.api.client import ALL_SCOPES, Edc, register, token_for
 from tests.authority import visitors

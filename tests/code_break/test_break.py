@@ -146,3 +146,16 @@ def test_a_subject_who_is_not_randomized_gives_a_clear_error_on_the_page(
     assert answer.status_code == 409
     assert f"Subject {waiting.number} is not randomized." in answer.content.decode()
     assert "There is no treatment to show." in answer.content.decode()
+
+
+@pytest.mark.requirement("REQ-051")
+def test_the_letter_says_who_and_why_in_words_and_not_the_treatment(
+    committed_site: SimpleNamespace, subject: Subject
+) -> None:
+    reveal_code(request(subject), by=make.INVESTIGATOR)
+    mail.outbox.clear()
+    outbox.deliver_due(limit=100)
+    [letter] = [each for each in mail.outbox if subject.number in each.subject]
+    assert "Reason:       Medical emergency: the treatment decides the care" in letter.body
+    assert make.INVESTIGATOR.label in letter.body
+    assert not any(arm.label in letter.body for arm in committed_site.study.definition.arms)
