@@ -5,13 +5,16 @@ from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
 
+from enrolment.access import studies_for
 from enrolment.people import end_roles, require_another, roles_not_over
 from iwrs.accounts.factors import require_reason, take_away
 from iwrs.accounts.models import User
 from iwrs.accounts.services import close
 from iwrs.actors import Actor
 from iwrs.acts import act
+from iwrs.locks import lock
 from iwrs.models import Study
+from iwrs.permissions import Act
 from iwrs.problems import Invalid, Problem
 
 
@@ -28,6 +31,11 @@ def people_of(study: Study) -> "QuerySet[User]":
     """Everybody who ever held a role in the study or at its centres."""
     found = Q(study_roles__study_code=study.code) | Q(centre_roles__centre__study=study)
     return User.objects.filter(found).distinct()
+
+
+def looked_after_by(person: User) -> set[str]:
+    """Codes of the studies whose people this person looks after."""
+    return set(studies_for(person, Act.MANAGE_PEOPLE).values_list("code", flat=True))
 
 
 def works_elsewhere(user: User, managed: Collection[str]) -> bool:
@@ -58,11 +66,14 @@ def end_access(user: User, study: Study, *, managed: Collection[str], by: Actor,
         return Ended(account=False, roles=ended)
 
 
-def reset_second_factors(user: User, study: Study, *, by: Actor, why: str) -> int:
+def reset_second_factors(
+    user: User, study: Study, *, managed: Collection[str], by: Actor, why: str
+) -> int:
     """Take away the second factors of a person of the study, who lost them. Ends the sessions.
 
     Returns how many were taken away. Errors as for `end_access`: who has no role in the study
-    (any more) is not its people's to look after.
+    (any more) is not its people's to look after. Nor is who also works in a study outside
+    `managed` (`works_elsewhere`): anybody could give such a person a role here first.
     """
     require_reason(why)
     with act("reset second factors", by=by, why=why):
@@ -71,12 +82,14 @@ def reset_second_factors(user: User, study: Study, *, by: Actor, why: str) -> in
         codes = {each.study_code for each in in_studies}
         if study.code not in codes | {each.centre.study.code for each in at_centres}:
             raise _no_role_here()
+        if works_elsewhere(row, managed):
+            raise _not_ours_alone()
         return take_away(row, by=by, why=why)
 
 
 def _other_account(user: User, by: Actor) -> User:
     """The account, locked for the rest of the act: no role is given to it meanwhile."""
-    row = User.objects.select_for_update().get(pk=user.pk)
+    row = lock(User.objects, user.pk)
     require_another(row, by)
     if not row.is_active:
         raise Problem(
@@ -92,4 +105,13 @@ def _no_role_here() -> Problem:
         code="no_role_here",
         title="This person has no role in this study any more.",
         action="Nothing was changed. Other studies look after their people themselves.",
+    )
+
+
+def _not_ours_alone() -> Problem:
+    return Problem(
+        code="works_elsewhere",
+        title="This person also works in a study that you do not look after.",
+        action="Nothing was changed. Who runs the system can reset the second factors, by the "
+        "command `manage.py account reset-factors`.",
     )

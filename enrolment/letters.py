@@ -13,7 +13,7 @@ from django.template.loader import render_to_string
 from enrolment.access_review import DUE, EVERY, is_due, last_review
 from enrolment.people import roles_in_words
 from iwrs import outbox
-from iwrs.accounts.links import LETTER
+from iwrs.accounts.links import LETTER, waits
 from iwrs.accounts.models import Role, SignInEvent, User
 from iwrs.accounts.services import LOCKED_FOR, MOST_FAILURES, password_link
 from iwrs.accounts.sessions import name_of
@@ -96,11 +96,11 @@ def changed(message: OutboxMessage) -> Letter:
 
 @writes(INVITATION)
 def invitation(message: OutboxMessage) -> Letter:
-    """To a person who got a role and has no password. Not needed once there is one, or no role."""
+    """To a person who got a role and never used the account. Not needed once it is, or no role."""
     event = _event(message)
     person = _person(event)
     roles = roles_in_words(person)
-    if not roles or not person.is_active or person.has_usable_password():
+    if not roles or not waits(person):
         raise NotNeeded
     return Letter(
         to=(person.email,),

@@ -14,7 +14,7 @@ from django.core.validators import validate_email
 from django.db.models import Q
 
 from enrolment.models import Centre, CentreRole
-from iwrs.accounts.links import invite, too_many_letters
+from iwrs.accounts.links import invite, too_many_letters, used_already, waits
 from iwrs.accounts.models import SITE_ROLES, UNBLINDED_ROLES, Role, StudyRole, User
 from iwrs.accounts.services import check_password_text
 from iwrs.actors import Actor
@@ -56,7 +56,8 @@ def give_study_role(
     """Give a role in the whole study, and an account to a person who has none.
 
     An account that was ended is opened again with the new password. Giving a role again changes
-    nothing but its days. A person without a password is invited by letter. Raises `Invalid` for a
+    nothing but its days. A person who never used the account is invited by letter
+    (`held.invited`). Raises `Invalid` for a
     role of the other side of the blind, `Problem` for one that the person may not join with the
     roles held already, or (`both_sides`) for a person who ever held a role of the other side in
     this study. Nobody gives a role to the own account (`own_account`).
@@ -71,7 +72,7 @@ def give_study_role(
         key = {"user": user, "study_code": study.code, "role": role}
         held = StudyRole.objects.filter(**key).first() or StudyRole(**key)
         held = _begun(held, days, real_today())
-        invite(user, by=by)
+        held.invited = invite(user, by=by)
         return held
 
 
@@ -92,16 +93,18 @@ def add_to_centre(
         key = {"user": user, "centre": centre, "role": role}
         held = CentreRole.objects.filter(**key).first() or CentreRole(**key)
         held = _begun(held, days, real_today(centre.time_zone))
-        invite(user, by=by)
+        held.invited = invite(user, by=by)
         return held
 
 
 def invite_again(user: User, *, by: Actor) -> None:
-    """Send another invitation to a person who has set no password.
+    """Send another invitation to a person who has not used the account.
 
-    Raises `Problem` (`too_many_letters`, 429) after three in an hour.
+    Raises `Problem` (`too_many_letters`, 429) after three in an hour, or `account_used`.
     """
     with act("invite again", by=by):
+        if not waits(lock(User.objects, user.pk)):
+            raise used_already()
         if not invite(user, by=by):
             raise too_many_letters()
 

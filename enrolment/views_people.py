@@ -8,12 +8,12 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 
 from enrolment import accounts, people
-from enrolment.access import studies_for
 from enrolment.forms import EndAccessForm, EndRoleForm, ResetForm, StudyPersonForm
 from enrolment.models import CentreRole
 from enrolment.pages import StudyAct
-from enrolment.views_set_up import already_added
+from enrolment.views_set_up import about_letter, already_added
 from iwrs.accounts.factors import has_second_factor
+from iwrs.accounts.links import waits
 from iwrs.accounts.models import StudyRole, User
 from iwrs.clock import real_today
 from iwrs.forms import PortalForm
@@ -45,9 +45,7 @@ class AddStudyPerson(StudyAct):
         except IntegrityError:
             raise already_added() from None
         text = f"{held.user.name} is now {held.get_role_display()} in this study."
-        if not held.user.has_usable_password():
-            text += f" A letter with a link to set the password goes to {held.user.email}."
-        return self.done(text)
+        return self.done(text + about_letter(held))
 
 
 class PersonAct(StudyAct):
@@ -67,9 +65,7 @@ class PersonAct(StudyAct):
         return accounts.works_elsewhere(self.other, self.managed())
 
     def managed(self) -> set[str]:
-        """Codes of the studies whose people the signed-in person looks after."""
-        found = studies_for(self.person, Act.MANAGE_PEOPLE)
-        return set(found.values_list("code", flat=True))
+        return accounts.looked_after_by(self.person)
 
 
 class PersonPage(PersonAct):
@@ -92,7 +88,8 @@ class PersonPage(PersonAct):
                 for each in at_centres.select_related("centre").order_by("centre__number", "role")
             ],
             "has_second_factor": has_second_factor(self.other),
-            "waits": not self.other.has_usable_password(),
+            "waits": waits(self.other),
+            "elsewhere": self.works_elsewhere(),
         }
         return render(request, "enrolment/study_person.html", context)
 
@@ -166,7 +163,11 @@ class ResetFactors(PersonAct):
 
     def perform(self, form: PortalForm) -> HttpResponse:
         accounts.reset_second_factors(
-            self.other, self.study, by=self.by, why=form.cleaned_data["why"]
+            self.other,
+            self.study,
+            managed=self.managed(),
+            by=self.by,
+            why=form.cleaned_data["why"],
         )
         return self.done(f"The second factors of {self.other.name} are taken away.")
 

@@ -8,13 +8,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 
-from enrolment import people, services
+from enrolment import accounts, people, services
 from enrolment.access import centres_for
 from enrolment.forms import AccrualForm, CentreForm, EndRoleForm, PersonForm
 from enrolment.models import CentreRole
 from enrolment.pages import CentreAct, StudyAct
 from enrolment.places import countries
 from iwrs import clock
+from iwrs.accounts.links import MOST_LETTERS, waiting, waits
+from iwrs.accounts.models import StudyRole
 from iwrs.accounts.services import password_link
 from iwrs.clock import real_today
 from iwrs.forms import PortalForm
@@ -99,9 +101,10 @@ class People(CentreAct):
         roles = self.centre.roles.select_related("user").order_by("user__name", "role")
         today = real_today(self.centre.time_zone)
         now = [each for each in roles if each.until is None or each.until >= today]
+        invited = waiting(each.user for each in now)
         context = {
             "centre": self.centre,
-            "now": [(each, not each.user.has_usable_password()) for each in now],
+            "now": [(each, each.user_id in invited) for each in now],
             "before": [each for each in roles if each not in now],
         }
         return render(request, "enrolment/people.html", context)
@@ -129,10 +132,19 @@ class AddPerson(CentreAct):
         except IntegrityError:  # sent twice at once: the other one won
             raise already_added() from None
         text = f"{held.user.name} is now {held.get_role_display()} at this centre."
-        if held.user.has_usable_password():
+        text += about_letter(held)
+        if not waits(held.user):
             return self.done(text)
-        text += f" A letter with a link to set the password goes to {held.user.email}."
         return self.done(text, reverse("person-link", args=[held.pk]))
+
+
+def about_letter(held: CentreRole | StudyRole) -> str:
+    """What became of the invitation of a person who was given a role just now."""
+    if held.invited:
+        return f" A letter with a link to set the password goes to {held.user.email}."
+    if waits(held.user):
+        return f" No letter was sent: {MOST_LETTERS} went to this person within an hour."
+    return ""
 
 
 def already_added() -> Problem:
@@ -162,8 +174,9 @@ class RoleAct(CentreAct):
 class PersonLink(RoleAct):
     """The invitation of a new person: send the letter again, or give the link oneself.
 
-    Only while no password was ever set: by a link for a living account, who manages people could
-    take it over and sign in the person's name.
+    Only while the account was never used: by a link for a living account, who manages people could
+    take it over and sign in the person's name. For the same reason no link is shown of a person
+    who also works in a study that others look after; the letter goes to the person alone.
     """
 
     template_name = "enrolment/person_link.html"
@@ -180,10 +193,12 @@ class PersonLink(RoleAct):
         return super().post(request, **kwargs) if self._waits() else redirect(self.back())
 
     def _waits(self) -> bool:
-        return self.held.user.is_active and not self.held.user.has_usable_password()
+        return waits(self.held.user)
 
     def context(self) -> dict[str, Any]:
-        link = settings.PORTAL_URL.rstrip("/") + password_link(self.held.user)
+        user, link = self.held.user, ""
+        if not accounts.works_elsewhere(user, accounts.looked_after_by(self.person)):
+            link = settings.PORTAL_URL.rstrip("/") + password_link(user)
         return {"centre": self.centre, "held": self.held, "link": link}
 
     def perform(self, form: PortalForm) -> HttpResponse:

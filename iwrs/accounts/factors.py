@@ -20,6 +20,7 @@ from iwrs.accounts.services import count_failure, is_locked
 from iwrs.accounts.sessions import end_sessions
 from iwrs.actors import Actor
 from iwrs.acts import act
+from iwrs.locks import lock
 from iwrs.problems import Invalid
 
 Kind = Authenticator.Type
@@ -38,7 +39,7 @@ def checked_code(user: User, code: str, *, by: Caller) -> Authenticator | None:
     used twice at the same moment. Refusals are rows, and count.
     """
     with transaction.atomic():
-        row = User.objects.select_for_update().get(pk=user.pk)
+        row = lock(User.objects, user.pk)
         if is_locked(row) or not row.is_active:
             record(SignInEvent.What.REFUSED, row, by=by, method="code")
             return None
@@ -72,7 +73,7 @@ def reset_factors(user: User, *, by: Actor, why: str) -> int:
     """
     require_reason(why)
     with act("reset second factors", by=by, why=why):
-        return take_away(User.objects.select_for_update().get(pk=user.pk), by=by, why=why)
+        return take_away(lock(User.objects, user.pk), by=by, why=why)
 
 
 def take_away(row: User, *, by: Actor, why: str) -> int:

@@ -80,6 +80,7 @@ class StudyRole(models.Model):
     role = models.CharField(max_length=30, choices=Role.choices)
     since = models.DateField()
     until = models.DateField(null=True, blank=True)
+    invited = False  # not kept: an invitation went out when the role was given just now
 
     class Meta:
         constraints = [

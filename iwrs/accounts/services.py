@@ -17,6 +17,7 @@ from iwrs.accounts.models import SignInEvent, User
 from iwrs.accounts.sessions import end_sessions
 from iwrs.actors import Actor
 from iwrs.acts import act
+from iwrs.locks import lock
 from iwrs.problems import Invalid, Problem
 
 log = structlog.get_logger(__name__)
@@ -32,7 +33,8 @@ def signed_in(email: str, password: str, *, by: Caller) -> User | None:
     which it was. The row is locked while the password is checked: guesses cannot run side by side.
     """
     with transaction.atomic():
-        user = User.objects.select_for_update().filter(email__iexact=email.strip()).first()
+        known = User.objects.select_for_update(no_key=True)  # rows that name it are still written
+        user = known.filter(email__iexact=email.strip()).first()
         if user is None or not user.is_active or is_locked(user):
             make_password(password)
             record(SignInEvent.What.REFUSED, user, by=by, method="password")
@@ -46,7 +48,7 @@ def signed_in(email: str, password: str, *, by: Caller) -> User | None:
 def checked_password(user: User, password: str, *, by: Caller) -> bool:
     """The password once more, of a person who is signed in. A wrong one counts."""
     with transaction.atomic():
-        row = User.objects.select_for_update().get(pk=user.pk)
+        row = lock(User.objects, user.pk)
         if is_locked(row) or not row.is_active:
             make_password(password)
             record(SignInEvent.What.REFUSED, row, by=by, method="password")
@@ -105,7 +107,7 @@ def account_of_link(who: str, token: str) -> User | None:
 def set_password(user: User, token: str, password: str, *, by: Caller) -> User:
     """Set the password by a link. Ends the person's sessions; the link works no more."""
     with act("set password", by=Actor.person(user)):
-        user = User.objects.select_for_update().get(pk=user.pk)
+        user = lock(User.objects, user.pk)
         if not user.is_active or not _links.check_token(user, token):
             raise link_is_dead()
         check_password_text(password, user)
@@ -135,7 +137,7 @@ def change_password(user: User, old: str, new: str, *, by: Caller) -> None:
     """
     wrong = False
     with act("change password", by=Actor.person(user)):
-        row = User.objects.select_for_update().get(pk=user.pk)
+        row = lock(User.objects, user.pk)
         if is_locked(row):
             raise account_is_locked()
         wrong = not row.check_password(old)
@@ -172,7 +174,7 @@ def end_account(user: User, *, by: Actor, why: str) -> int:
     if not why.strip():
         raise Invalid({"why": "Write why this account ends."})
     with act("end account", by=by, why=why):
-        return close(User.objects.select_for_update().get(pk=user.pk), by=by, why=why)
+        return close(lock(User.objects, user.pk), by=by, why=why)
 
 
 def close(user: User, *, by: Actor, why: str) -> int:

@@ -40,7 +40,8 @@ from iwrs.problems import Problem
 _LINK = "link to set a password"  # in the session: [who, token]
 ASKED = (
     "If this address has an account here, a letter with a link is on its way to it. "
-    "It can take a few minutes. At most 3 letters are sent in an hour."
+    "It can take a few minutes. At most 3 letters are sent in an hour, and at most 20 requests are "
+    "taken from one place."
 )
 SECONDS_OF_ASKING = 0.5  # longer than any work behind it, so that time tells nothing
 REFUSED = (
@@ -129,8 +130,8 @@ def forgotten_password(request: HttpRequest) -> HttpResponse:
     form = ForgottenForm(request.POST or None)
     if writes and request.method == "POST" and form.is_valid():
         began = time.monotonic()
-        ask_for_link(form.cleaned_data["email"], by=Caller.of(request))
-        time.sleep(max(0.0, began + SECONDS_OF_ASKING - time.monotonic()))
+        if ask_for_link(form.cleaned_data["email"], by=Caller.of(request)):
+            time.sleep(max(0.0, began + SECONDS_OF_ASKING - time.monotonic()))
         messages.success(request, ASKED)
         return redirect("sign-in")
     context = {"form": form if writes else None}

@@ -14,6 +14,7 @@ from iwrs import clock, outbox
 from iwrs.accounts.events import Caller, record
 from iwrs.accounts.models import Role, SignInEvent, User
 from iwrs.accounts.services import count_failure, forget_failures, is_locked
+from iwrs.locks import lock
 from iwrs.models import Study
 from iwrs.problems import Invalid, Problem
 from iwrs.signatures.letters import LOCKED
@@ -58,7 +59,7 @@ def sign(
     The account's row is locked meanwhile, so that guesses cannot run side by side.
     """
     with transaction.atomic():
-        row = User.objects.select_for_update().get(pk=user.pk)
+        row = lock(User.objects, user.pk)
         right, locked = _tried(row, email, password, study, caller)
     if locked:
         raise Problem(

@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from iwrs.accounts.directory import REFUSED
 from iwrs.accounts.models import Role, SignInEvent, User
+from iwrs.accounts.services import account_of_link, password_link
 from tests.accounts import oidc_provider
 from tests.accounts.oidc_provider import CLIENT, SECRET, Provider
 from tests.factories import a_study, a_user
@@ -96,6 +97,16 @@ def test_a_person_with_an_account_is_linked_and_signed_in(person: User, provider
         (What.SIGNED_IN, "directory"),
         (What.SIGNED_IN, "directory"),
     ]
+
+
+@pytest.mark.requirement("REQ-039")
+def test_a_link_that_was_read_before_the_first_sign_in_ends_with_it(person: User) -> None:
+    person.set_unusable_password()
+    person.save()
+    who, token = password_link(person).strip("/").split("/")[-2:]
+    assert account_of_link(who, token) == person
+    through(Client())
+    assert account_of_link(who, token) is None
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,27 @@ def test_second_factors_are_reset_with_a_reason_and_the_person_is_told(
     assert "stolen" not in letter.body
 
 
+@pytest.mark.requirement("REQ-015", "REQ-018")
+def test_a_role_here_does_not_open_the_second_factors_of_who_works_elsewhere(
+    site: SimpleNamespace, manager: Client, other_study: SimpleNamespace
+) -> None:
+    """Any manager can give a role by e-mail address: that must not strip an account."""
+    theirs = a_user(Role.ADMINISTRATOR, study=other_study.study)
+    a_factor(theirs)
+    add = reverse("add-study-person", args=[site.study.code])
+    manager.post(add, {"email": theirs.email, "name": theirs.name, "role": "auditor"})
+    reset = at(site, "reset-factors", theirs)
+    page = manager.get(at(site, "study-person", theirs)).content.decode()
+    assert f'href="{reset}"' not in page
+    assert "Who runs the system can reset the second factors." in page
+    answer = manager.post(reset, WHY)
+    assert answer.status_code == 409
+    assert "manage.py account reset-factors" in answer.content.decode()
+    assert other_study.study.code not in answer.content.decode()
+    assert Authenticator.objects.filter(user=theirs).exists()
+    assert not SignInEvent.objects.filter(what=What.FACTOR_REMOVED).exists()
+
+
 @pytest.mark.requirement("REQ-018")
 @pytest.mark.parametrize("name", ["end-access", "reset-factors"])
 def test_nobody_does_it_to_the_own_account(
