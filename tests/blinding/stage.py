@@ -4,18 +4,22 @@ The tape is a whole simulated trial whose nature ignores the arms, followed by w
 one: cover that runs out, kits that are not there, code breaks beyond the budget.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyrage
 from django.core import mail
 from django.test import Client
 from django.urls import reverse
 
+from assessments.services import record_read
 from assessments.tasks import sweep_studies
+from dispensing.models import Kit
 from dispensing.services import request_supply
 from dispensing.tasks import request_daily_supply
 from dispensing.unblinded.supply import work_supply_runs
@@ -186,6 +190,8 @@ def play(cast: Cast, log: Log, *, whole: bool = True) -> Played:
             _ask_for_kits_too_early(cast, study, played)
             _break_codes(cast, study, played)
             _correct_a_fact(cast, played)
+            _correct_a_progression(cast, study, log, played)
+            _record_an_opening(cast, study, played)
             _come_and_go(cast, study)
             _extract(cast, study, log)
         _beat(log)
@@ -253,6 +259,80 @@ def _correct_a_fact(cast: Cast, played: Played) -> None:
     answer = played.keep("corrected", sign_page(browser, investigator, address, typed))
     assert answer.status_code == 302
     played.keep("recorded facts", browser.get(reverse("facts", args=[subject.pk])))
+
+
+def _correct_a_progression(cast: Cast, study: Study, log: Log, played: Played) -> None:
+    """A progression that was none: its kits are retired, then sent again after the correction.
+
+    Of a subject whose arm differs in the second play (see `twins`): nobody keeps which kits were
+    sent for a visit before, so those of the others would be exchanged without their subject.
+    """
+    investigator = cast.person(Role.INVESTIGATOR)
+    differing = set(_randomized(study)[::2])
+    own = Subject.objects.filter(centre__roles__user=investigator, status="randomized")
+    subject = [each for each in own.order_by("pk") if each in differing][-1]
+    _supply_run(study, log)
+    today = clock.today(subject.centre.time_zone)
+    read = record_read(
+        subject, "local", by=make.TESTER, assessed_on=today, response="PD", read_on=today
+    )
+    retired = _kits_and_run(study, log, played, "after the progression")
+    browser = Client()
+    browser.force_login(investigator, backend="iwrs.accounts.backend.PasswordBackend")
+    typed = {
+        "assessed_on": today.isoformat(),
+        "read_on": today.isoformat(),
+        "response": "SD",
+        "why": "Measured the wrong lesion",
+    }
+    address = reverse("correct", args=["local-read", read.pk])
+    answer = played.keep("read corrected", sign_page(browser, investigator, address, typed))
+    assert answer.status_code == 302, answer.content.decode()
+    sent_again = _kits_and_run(study, log, played, "after the correction")
+    assert retired["retired"] > 0
+    assert sent_again["at_centre"] > retired["at_centre"]
+    played.keep("facts after correction", browser.get(reverse("facts", args=[subject.pk])))
+
+
+def _supply_run(study: Study, log: Log) -> None:
+    request_supply(study, by=SYSTEM)
+    with unblinded_at_work(log):
+        work_supply_runs()
+
+
+def _kits_and_run(study: Study, log: Log, played: Played, name: str) -> dict[str, int]:
+    """How many kits of each state a supply run leaves, kept with which are retired."""
+    _supply_run(study, log)
+    kits = Kit.objects.filter(study=study).order_by("number")
+    played.answers[f"kits {name}"] = list(kits.values_list("number", "status"))
+    return Counter(kits.values_list("status", flat=True))
+
+
+def _record_an_opening(cast: Cast, study: Study, played: Played) -> None:
+    """The safety physician records on the page that a sealed pack was opened for two subjects."""
+    physician = cast.person(Role.SAFETY_PHYSICIAN)
+    browser = Client()
+    browser.force_login(physician, backend="iwrs.accounts.backend.PasswordBackend")
+    centre = Centre.objects.filter(study=study).order_by("number")[0]
+    before = clock.now() - timedelta(days=1)
+    subjects = centre.subjects.filter(randomized_at__lt=before, unblinded_at=None).order_by("pk")
+    there = clock.now().astimezone(ZoneInfo(centre.time_zone)) - timedelta(minutes=1)
+    typed = {
+        "subjects": [each.number for each in subjects[:2]],
+        "opened_by": "Duty pharmacist",
+        "on": f"{there:%Y-%m-%d}",
+        "time": f"{there:%H:%M}",
+        "reason": "emergency",
+        "explanation": "Sepsis while the system was down",
+    }
+    address = reverse("record-opening", args=[centre.pk])
+    answer = played.keep("opening recorded", sign_page(browser, physician, address, typed))
+    assert answer.status_code == 302, answer.content.decode()
+    played.keep("code breaks", browser.get(reverse("code-breaks", args=[study.code])))
+
+
+def _randomized(study: Study) -> list[Subject]:
+    return list(Subject.objects.filter(study=study, status="randomized").order_by("pk"))
 
 
 def _typed(form: Form, subject: Subject) -> dict[str, Any]:
