@@ -6,24 +6,20 @@ from assessments.models import TumourRead
 from iwrs.forms import PortalForm, choice_field, date_field, reason_field
 
 
-class VisitForm(PortalForm):
-    """What happened at a visit. Every part but the day can be missing."""
-
-    on = date_field("Day of the visit")
-    local_response = choice_field(
-        "Overall response, by the local investigator",
-        [*TumourRead.Response.choices, ("", "No tumour assessment at this visit")],
-        help_text="Progressive disease ends the planned visits.",
-        required=False,
-    )
-    ecog = forms.TypedChoiceField(
+def ecog_field() -> forms.TypedChoiceField:
+    """Performance status, 0 to 5, or not done."""
+    return forms.TypedChoiceField(
         label="ECOG performance status",
         required=False,
         coerce=int,
         empty_value=None,
         choices=[("", "Not done"), *((str(n), str(n)) for n in range(6))],
     )
-    quality_of_life = forms.DecimalField(
+
+
+def quality_field() -> forms.DecimalField:
+    """A score with up to two decimals, or nothing."""
+    return forms.DecimalField(
         label="Quality of life, QLQ-C30 global score",
         help_text="0 to 100.",
         required=False,
@@ -34,6 +30,20 @@ class VisitForm(PortalForm):
         widget=forms.TextInput(attrs={"inputmode": "decimal", "class": "short"}),
         error_messages={"invalid": "Give a number from 0 to 100, for example 66.67."},
     )
+
+
+class VisitForm(PortalForm):
+    """What happened at a visit. Every part but the day can be missing."""
+
+    on = date_field("Day of the visit")
+    local_response = choice_field(
+        "Overall response, by the local investigator",
+        [*TumourRead.Response.choices, ("", "No tumour assessment at this visit")],
+        help_text="Progressive disease ends the planned visits.",
+        required=False,
+    )
+    ecog = ecog_field()
+    quality_of_life = quality_field()
 
 
 class MissForm(PortalForm):

@@ -13,6 +13,7 @@ from django.db import models
 from django.db.models import Q
 
 from assessments.corrections import rules
+from assessments.forms import ecog_field, quality_field
 from assessments.models import Contact, SubjectEvent, TumourRead, Visit
 from dispensing.models import Dispensation, DoseReduction, DrugStop, FirstDose
 from enrolment.forms import baseline_field
@@ -99,26 +100,10 @@ def _screening_fields(subject: Subject) -> Fields:
 def _visit_fields(visit: Visit) -> Fields:
     if visit.status == Visit.Status.MISSED:
         return {}
-    ecog = forms.TypedChoiceField(
-        label="ECOG performance status",
-        required=False,
-        coerce=int,
-        empty_value=None,
-        choices=[("", "Not done"), *((str(n), str(n)) for n in range(6))],
-    )
-    quality = forms.DecimalField(
-        label="Quality of life, QLQ-C30 global score",
-        help_text="0 to 100.",
-        required=False,
-        max_digits=5,
-        decimal_places=2,
-        widget=forms.TextInput(attrs={"inputmode": "decimal", "class": "short"}),
-        error_messages={"invalid": "Give a number from 0 to 100, for example 66.67."},
-    )
     return {
         "done_on": date_field("Day of the visit"),
-        "ecog": ecog,
-        "quality_of_life": quality,
+        "ecog": ecog_field(),
+        "quality_of_life": quality_field(),
     }
 
 
