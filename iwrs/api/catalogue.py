@@ -183,6 +183,9 @@ CATALOGUE: dict[str, Meaning] = {
     "fact_gone": Meaning(
         409, "The fact does not stand any more.", "Corrections are made in the portal only."
     ),
+    "works_elsewhere": Meaning(
+        409, "The person also works in another study.", "Accounts are looked after in the portal."
+    ),
     # code breaks are not part of the API; their refusals are listed because the gate knows them
     "code_break_budget": Meaning(
         429, "No more code breaks are allowed for now.", "Call the study's safety physician."

@@ -89,7 +89,9 @@ def test_sign_ins_refusals_and_sign_outs(
 def test_what_one_person_does_to_the_account_of_another_names_both(
     site: SimpleNamespace, manager: Actor, read: Callable[..., list[str]]
 ) -> None:
-    reset_second_factors(site.monitor, site.study, by=manager, why="Phone stolen")
+    reset_second_factors(
+        site.monitor, site.study, managed={site.study.code}, by=manager, why="Phone stolen"
+    )
     [told] = read(by=site.study_manager.email, act="factor removed")
     assert told == (
         f"{site.study_manager.name} changed the account of {site.monitor.name} "
@@ -147,7 +149,9 @@ def test_locks_and_lost_factors_are_reviewed_before_the_rest_of_accounts(
 ) -> None:
     record(SignInEvent.What.LOCKED, site.monitor, by=Caller("192.0.2.7"), method="password")
     record(SignInEvent.What.SIGNED_IN, site.monitor, by=Caller(), method="password")
-    reset_second_factors(site.monitor, site.study, by=manager, why="Phone stolen")
+    reset_second_factors(
+        site.monitor, site.study, managed={site.study.code}, by=manager, why="Phone stolen"
+    )
     found = {each.risk.key: each for each in by_risk(site.study)}
     assert [each.act for each in found["door"].lines] == ["factor removed", "locked"]
     assert list(found).index("door") < list(found).index("roles")
