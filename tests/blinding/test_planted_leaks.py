@@ -77,6 +77,7 @@ def test_a_leak_of_a_page_is_caught(cast: stage.Cast, made: twins.Twins, name: s
     assert looked_at(cast, made, leaks.LOOKING[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", leaks_of_acts.PLAYING)
 def test_a_leak_of_an_act_is_caught(cast: stage.Cast, broker: Redis, name: str) -> None:
     assert played(cast, broker, leaks_of_acts.PLAYING[name])
