@@ -45,7 +45,7 @@ def small_definition(code: str = "bolero2", length: int = 30) -> LoadedDefinitio
         "max_subjects": 4 * length,
         "list_length": length,
         "planned_events": 4 * length,
-        "package_kib": 256,
+        "package_kib": max(256, 2 * length),
     }.items():
         text = re.sub(rf"^{key} = \d+", f"{key} = {value}", text, count=1, flags=re.MULTILINE)
     return parse_definition(text, source="test study")
