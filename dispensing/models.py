@@ -159,12 +159,19 @@ class Dispensation(models.Model):
 
 
 @audited
-class FirstDose(models.Model):
+class FirstDose(Recorded):
     """The day on which a subject first took the blinded drug: makes the safety set."""
 
-    subject = models.OneToOneField(Subject, on_delete=models.PROTECT, related_name="first_dose")
+    subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="first_doses")
     taken_on = models.DateField()
     recorded_by = models.CharField(max_length=200)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subject"], condition=Q(in_error=False), name="one_first_dose"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.subject_id} {self.taken_on}"

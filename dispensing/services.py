@@ -126,6 +126,11 @@ def record_first_dose(subject: Subject, *, by: Actor, on: date) -> FirstDose:
         return FirstDose.objects.create(subject=subject, taken_on=on, recorded_by=by.label)
 
 
+def first_dose_of(subject: Subject) -> FirstDose | None:
+    """The first dose that stands, if one was recorded; `first_doses` may be prefetched."""
+    return next(iter(subject.first_doses.all()), None)
+
+
 def stop_drug(subject: Subject, drug: str, *, by: Actor, on: date, reason: str) -> DrugStop:
     """Stop one drug for good, with its reason. The assessment schedule stays as it is.
 

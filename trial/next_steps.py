@@ -10,6 +10,7 @@ from assessments.models import SubjectEvent
 from assessments.services import OPEN
 from dispensing.doses import next_level
 from dispensing.models import Dispensation
+from dispensing.services import first_dose_of
 from enrolment.models import Subject
 from iwrs.definition import StudyDefinition
 from iwrs.permissions import Act
@@ -83,7 +84,7 @@ def _supply(subject: Subject, today: date) -> Iterator[Step]:
             address = reverse("assign-kit", args=[each.pk])
             yield Step(f"Assign the kit of {name}", address, now=True)
         handed_over = handed_over or each.status == Dispensation.Status.HANDED_OVER
-    if handed_over and not hasattr(subject, "first_dose"):
+    if handed_over and first_dose_of(subject) is None:
         yield Step("Record the first dose", _to("first-dose", subject), now=True)
 
 

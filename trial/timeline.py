@@ -5,6 +5,7 @@ from datetime import date, datetime
 
 from assessments.models import TumourRead, Visit
 from dispensing.models import Dispensation
+from dispensing.services import first_dose_of
 from enrolment.models import Subject
 from iwrs import clock
 from iwrs.definition import StudyDefinition
@@ -82,7 +83,7 @@ def _supplied(subject: Subject, definition: StudyDefinition) -> list[Happening]:
             if each.status == Dispensation.Status.HANDED_OVER and each.handed_over_on:
                 text = f"Kit {each.kit.grouped} handed over"
                 lines.append(Happening(each.handed_over_on, 5, text))
-    first = getattr(subject, "first_dose", None)
+    first = first_dose_of(subject)
     if first:
         lines.append(Happening(first.taken_on, 6, "First dose of the blinded drug"))
     levels = {each.key: each.label for each in definition.dose_levels}

@@ -41,6 +41,7 @@ WITH_THE_SUBJECT: list[str] = [
     "drug_stops",
     "dose_reductions",
     "deviations",
+    "first_doses",
     "eligibility",
     "corrections",
 ]
@@ -114,7 +115,7 @@ class SubjectPage(Page):
     """One subject: state, what can be done next, and everything recorded."""
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
-        found = subjects_for(self.person).select_related("randomization", "first_dose")
+        found = subjects_for(self.person).select_related("randomization")
         found = found.prefetch_related(*WITH_THE_SUBJECT)
         subject = get_object_or_404(found, pk=pk)
         definition = subject.study.definition

@@ -173,6 +173,7 @@ FACTS = {
             lambda each: f"Hand-over of the kit of {_supply(each)}",
             lambda each: {"handed_over_on": date_field("Day of the hand-over")},
             rules.hand_over,
+            in_error=True,
         ),
         Fact(
             "first-dose",
@@ -182,6 +183,7 @@ FACTS = {
             lambda each: "First dose of the blinded drug",
             lambda each: {"taken_on": date_field("Day of the first dose")},
             rules.first_dose,
+            in_error=True,
         ),
         Fact(
             "visit",

@@ -95,6 +95,10 @@ def kept(row: object) -> str:
         lower = row.subject.dose_reductions.filter(drug=row.drug, pk__gt=row.pk)
         if lower.exists():
             return "The dose was reduced again after this. Take back the lower level first."
+    if isinstance(row, Dispensation):
+        dose = FirstDose.objects.filter(subject=row.subject).first()
+        if dose and dose.taken_on < min(_hand_overs(row.subject, but=row.pk), default=date.max):
+            return "The first dose was taken from this kit. Take back the first dose first."
     return ""
 
 

@@ -10,6 +10,7 @@ from assessments.corrections.facts import Fact, put
 from assessments.corrections.rules import kept
 from assessments.models import Correction, TumourRead, Visit
 from assessments.services import settle
+from dispensing.models import Dispensation
 from dispensing.services import require_randomized
 from enrolment.models import Subject
 from iwrs import clock
@@ -158,6 +159,10 @@ def _take_back(fact: Fact, row: Any) -> None:
         row.status, row.done_on = Visit.Status.PLANNED, None
         row.ecog, row.quality_of_life = None, None
         row.save(update_fields=["status", "done_on", "ecog", "quality_of_life"])
+    elif isinstance(row, Dispensation):
+        # The kit stays the subject's, assigned by the gate, and can be handed over.
+        row.status, row.handed_over_on = Dispensation.Status.ASSIGNED, None
+        row.save(update_fields=["status", "handed_over_on"])
     else:
         row.in_error = True
         row.save(update_fields=["in_error"])

@@ -154,5 +154,5 @@ def test_the_commands_of_the_documentation_work(server: str, tmp_path: Path) -> 
         },
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert Randomization.objects.get(study=study).subject.first_dose.taken_on
+    assert Randomization.objects.get(study=study).subject.first_doses.get().taken_on
     assert "already_randomized" in done.stdout

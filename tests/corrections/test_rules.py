@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from django.db import ProgrammingError, connection, transaction
+from django.db import IntegrityError, ProgrammingError, connection, transaction
 
 from assessments.corrections.facts import FACTS
 from assessments.corrections.services import correct
@@ -13,8 +13,8 @@ from assessments.models import Contact, Correction, SubjectEvent, TumourRead
 from assessments.services import record_contact, record_event, record_read, record_visit
 from assessments.sweep import sweep
 from dispensing.doses import reduce_dose
-from dispensing.models import DrugStop
-from dispensing.services import hand_over, record_first_dose, stop_drug
+from dispensing.models import DrugStop, FirstDose
+from dispensing.services import first_dose_of, hand_over, record_first_dose, stop_drug
 from dsmb.courses import read_courses
 from dsmb.services import count_events
 from enrolment.models import Subject
@@ -207,6 +207,35 @@ def test_consent_and_baseline_and_the_days_of_the_drug(subject: Subject) -> None
     assert not Contact.objects.exists()
 
 
+def test_a_hand_over_and_a_dose_of_somebody_else_are_taken_back_from_the_last_on(
+    subject: Subject,
+) -> None:
+    dose = record_first_dose(subject, by=BY, on=date(2010, 3, 4))
+    given = subject.dispensations.get(number=0)
+    kit = given.kit
+    assert "in_error" in wrong(subject, "hand-over", given, in_error=True)
+    assert fixed(subject, "first-dose", dose, in_error=True, why="Of another subject").in_error
+    assert first_dose_of(subject) is None
+    assert read_courses(subject.study, date(2010, 12, 1))[subject.pk].first_dose_on is None
+    given = fixed(subject, "hand-over", given, in_error=True, why="Of another subject")
+    assert (given.status, given.handed_over_on, given.kit) == ("assigned", None, kit)
+    assert given.kit.status == "assigned", "still this subject's, and of nobody else"
+    told = [dict(each.told) for each in Correction.objects.all()]
+    assert told == [
+        {"Day of the first dose": "4 March 2010"},
+        {"Day of the hand-over": "2 March 2010"},
+    ]
+    with pytest.raises(Problem) as early:
+        record_first_dose(subject, by=BY, on=date(2010, 3, 5))
+    assert early.value.code == "no_kit_handed_over"
+    hand_over(given, by=BY, on=date(2010, 3, 5))  # the right days
+    again = record_first_dose(subject, by=BY, on=date(2010, 3, 6))
+    assert first_dose_of(subject) == again
+    assert FirstDose.everything.count() == 2
+    with pytest.raises(IntegrityError, match="one_first_dose"), transaction.atomic():
+        FirstDose.objects.create(subject=subject, taken_on=date(2010, 3, 7), recorded_by="x")
+
+
 def test_what_a_recorded_fact_cannot_be_a_corrected_one_cannot(subject: Subject) -> None:
     dose = record_first_dose(subject, by=BY, on=date(2010, 3, 4))
     first = subject.dispensations.get(number=0)
@@ -241,7 +270,8 @@ def test_what_a_recorded_fact_cannot_be_a_corrected_one_cannot(subject: Subject)
         ("contact", contact, {"contact_on": date(2010, 8, 2)}, "contact_on"),
         ("stop", stop, {"stopped_on": early}, "stopped_on"),
         ("event", death, {"occurred_on": date(2010, 7, 1)}, "occurred_on"),
-        ("first-dose", dose, {"in_error": True}, "in_error"),
+        ("screening", subject, {"in_error": True}, "in_error"),
+        ("hand-over", first, {"in_error": True}, "in_error"),
         ("visit", one, {"ecog": 1, "why": "  "}, "why"),
     ]:
         assert field in wrong(subject, kind, row, **values), f"{kind} {values}"

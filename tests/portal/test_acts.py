@@ -215,7 +215,7 @@ def test_hand_over_and_first_dose(site, signed_in):
     first.refresh_from_db()
     assert first.status == Dispensation.Status.HANDED_OVER
     assert pharmacist.post(dose, {"on": day()}).status_code == 302
-    assert subject.first_dose.taken_on.isoformat() == day()
+    assert subject.first_doses.get().taken_on.isoformat() == day()
 
 
 @pytest.mark.requirement("REQ-036")
