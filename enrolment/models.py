@@ -204,10 +204,47 @@ class Subject(models.Model):
             models.Index("centre", "status", name="subject_by_centre"),
             models.Index("study", "randomized_at", name="subject_by_accrual"),
         ]
+        triggers = [
+            pgtrigger.Trigger(
+                name="tally",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert | pgtrigger.UpdateOf("randomized_at"),
+                condition=pgtrigger.Q(new__randomized_at__isnull=False),
+                func="""
+                    IF TG_OP = 'INSERT' OR OLD.randomized_at IS NULL THEN
+                        INSERT INTO public.enrolment_tally AS t (centre_id, levels, randomized)
+                        VALUES (NEW.centre_id, NEW.strata, 1)
+                        ON CONFLICT (centre_id, levels)
+                        DO UPDATE SET randomized = t.randomized + 1;
+                    END IF;
+                    RETURN NULL;
+                """,
+            )
+        ]
         ordering = ["number"]
 
     def __str__(self) -> str:
         return self.number
+
+
+class Tally(models.Model):
+    """How many subjects with these factor levels were randomized at a centre.
+
+    Raised by a trigger of `Subject` and by nothing else, under the lock of the centre. It spares
+    the counting of all subjects at each randomization.
+    """
+
+    centre = models.ForeignKey(Centre, on_delete=models.PROTECT, related_name="tallies")
+    levels = models.JSONField(help_text="Level of each factor, as the subjects were allocated by.")
+    randomized = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["centre", "levels"], name="one_tally_per_levels")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.centre_id} {self.levels}: {self.randomized}"
 
 
 @audited

@@ -1,7 +1,10 @@
 """Every row lock an act takes, in the one order in which acts take them.
 
     study, centre, subject, dispensation, visit;
-    then, inside the gate: stratum cursor, centre calls, cohort
+    then, for a randomization, the study's accrual: an advisory lock, shared while every limit is
+        far (`trial/caps.py`);
+    then, inside the gate: stratum cursor, centre calls, cohort;
+    then the tally of the subject's factor levels at the centre, by a trigger
 
 Lock, then read, then decide: what was read before the lock is stale. All acts that lock two of
 these take them in this order, so that no two acts wait for each other.

@@ -37,8 +37,11 @@ def bolero2_text() -> str:
     return (ROOT / "studies" / "bolero2.toml").read_text(encoding="utf-8")
 
 
-def small_definition(code: str = "bolero2", length: int = 30) -> LoadedDefinition:
-    """BOLERO-2 with short lists, so that a test does not make two thousand entries."""
+def small_definition(code: str = "bolero2", length: int = 30, more: str = "") -> LoadedDefinition:
+    """BOLERO-2 with short lists, so that a test does not make two thousand entries.
+
+    `more` is put at the end of the file: further tables, as TOML.
+    """
     text = bolero2_text().replace('code = "bolero2"', f'code = "{code}"', 1)
     for key, value in {
         "planned_subjects": 4 * length,
@@ -48,14 +51,19 @@ def small_definition(code: str = "bolero2", length: int = 30) -> LoadedDefinitio
         "package_kib": max(256, 2 * length),
     }.items():
         text = re.sub(rf"^{key} = \d+", f"{key} = {value}", text, count=1, flags=re.MULTILINE)
-    return parse_definition(text, source="test study")
+    return parse_definition(text + more, source="test study")
 
 
 def a_study(
-    *, status: str = "open", with_list: bool = True, code: str = "", length: int = 30
+    *,
+    status: str = "open",
+    with_list: bool = True,
+    code: str = "",
+    length: int = 30,
+    more: str = "",
 ) -> Study:
     """A study with its definition loaded and, unless said otherwise, an active list."""
-    loaded = small_definition(code or f"study_{next(_number)}", length)
+    loaded = small_definition(code or f"study_{next(_number)}", length, more)
     study = studies.load(loaded, by=TESTER, list_exists=lambda study: False).study
     if with_list:
         with as_unblinded():

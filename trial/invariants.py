@@ -71,6 +71,14 @@ BLINDED = (
         "(SELECT v.sha256 FROM public.iwrs_studyversion v WHERE v.study_id = s.id"
         " ORDER BY v.number DESC LIMIT 1), '')",
     ),
+    Invariant(
+        "The count of randomized subjects by centre and factor levels is that of the subjects.",
+        "SELECT c.number FROM (SELECT centre_id, strata AS levels, count(*) AS randomized"
+        " FROM public.enrolment_subject WHERE randomized_at IS NOT NULL GROUP BY 1, 2) s"
+        " FULL JOIN public.enrolment_tally t USING (centre_id, levels)"
+        " JOIN public.enrolment_centre c ON c.id = centre_id"
+        " WHERE s.randomized IS DISTINCT FROM t.randomized",
+    ),
 )
 UNBLINDED = (
     Invariant(

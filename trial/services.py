@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from django.db import connection
-
 from assessments.models import Visit
 from assessments.services import create_schedule
 from dispensing.models import Kit
@@ -21,16 +19,7 @@ from iwrs.signatures import Signature
 from iwrs.signatures.services import keep, require_shown
 from randomization.models import Randomization
 from randomization.services import allocate, list_in_use, no_list
-
-_ACCRUAL = 2  # first key of the advisory lock on a study's accrual
-_CLOSE = 32  # from so few places on, subjects are randomized one after the other
-# Counting and sharing the lock are one statement: nothing can come between them.
-_SHARED = """
-    SELECT CASE WHEN counted.taken < %s THEN pg_try_advisory_xact_lock_shared(%s, %s)
-           ELSE false END
-      FROM (SELECT count(*) AS taken FROM enrolment_subject
-             WHERE study_id = %s AND randomized_at IS NOT NULL) counted
-"""
+from trial.caps import require_place
 
 
 @dataclass(frozen=True)
@@ -100,29 +89,8 @@ def _require_ready(subject: Subject) -> None:
         raise not_ready(subject)
     if not getattr(subject, "listed"):  # noqa: B009 - an annotation, unknown to the type checker
         raise no_list()
-    _require_place(subject.study)
+    require_place(subject)
     require_cover(subject.centre, clock.today(subject.centre.time_zone))
-
-
-def _require_place(study: Study) -> None:
-    """Raise when the study has as many subjects as its definition allows.
-
-    While many places are left, acts share one lock. Near the end, which somebody who holds it
-    alone has reached, each takes it alone, and so waits until those before it have ended and can
-    be counted.
-    """
-    limit = study.definition.study.max_subjects
-    with connection.cursor() as cursor:
-        cursor.execute(_SHARED, [limit - _CLOSE, _ACCRUAL, study.pk, study.pk])
-        if cursor.fetchone()[0]:
-            return
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_ACCRUAL, study.pk])
-    if Subject.objects.filter(study=study, randomized_at__isnull=False).count() >= limit:
-        raise Problem(
-            code="accrual_full",
-            title="The study has all its subjects.",
-            action="No more subjects can be randomized.",
-        )
 
 
 def not_ready(subject: Subject) -> Problem:

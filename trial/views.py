@@ -14,6 +14,7 @@ from dispensing.records import reduction_record
 from dsmb.services import waiting_for_release
 from enrolment.access import allowed, centres_for, held_roles, studies_for, subjects_for
 from enrolment.access_review import EVERY, is_due, last_review
+from enrolment.caps import fillings
 from enrolment.models import Deviation, Subject
 from enrolment.pages import Page, Signing, StudyAct, SubjectAct
 from enrolment.records import deviation_record, screening_record
@@ -259,6 +260,7 @@ class Accrual(StudyAct):
             "total": months[-1].total if months else 0,
             "planned": planned,
             "chart": chart(months, planned) if months else None,
+            "limits": fillings(self.study),
         }
         return render(request, "trial/accrual.html", context)
 

@@ -120,6 +120,12 @@ CATALOGUE: dict[str, Meaning] = {
     "accrual_full": Meaning(
         409, "The study has all its subjects.", "No more subjects can be randomized."
     ),
+    "cap_reached": Meaning(
+        409,
+        "The study has no place left for this subject.",
+        "Nothing was changed. Ask the study manager for whom the study is open. The answer does "
+        "not say which limit is reached.",
+    ),
     "no_list": Meaning(
         409,
         "The study has no approved randomization list.",

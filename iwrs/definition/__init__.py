@@ -5,6 +5,7 @@ from iwrs.definition.load import LoadedDefinition, load_definition, parse_defini
 from iwrs.definition.model import (
     Arm,
     BaselineItem,
+    Cap,
     Choice,
     Criterion,
     DoseLevel,
@@ -35,6 +36,7 @@ __all__ = [
     "UNSTRATIFIED",
     "Arm",
     "BaselineItem",
+    "Cap",
     "Change",
     "ChangePlan",
     "Choice",

@@ -18,9 +18,12 @@ from iwrs.definition.rules import broken_rules
 from iwrs.definition.strata import Stratum, all_strata, key_for
 from iwrs.definition.wording import (
     Alpha,
+    CentreNumber,
     Code,
     CodedValue,
     Count,
+    CountOrZero,
+    CountryCode,
     Days,
     DaysOrZero,
     Flag,
@@ -93,6 +96,22 @@ class Randomization(Part):
         tuple[Annotated[int, Field(ge=2, le=200, strict=True)], ...], Field(min_length=1)
     ]
     list_length: Annotated[int, Field(ge=1, le=100_000, strict=True)]
+
+
+class Cap(Part):
+    """How many subjects may be randomized of those whom the conditions name; without one, of all.
+
+    ``where`` gives levels of factors. With ``each`` the limit holds for every centre, country or
+    combination of factor levels apart.
+    """
+
+    key: Slug
+    label: Line
+    limit: CountOrZero
+    where: dict[Slug, Annotated[tuple[Slug, ...], Field(min_length=1)]] = {}
+    countries: tuple[CountryCode, ...] = ()
+    centres: tuple[CentreNumber, ...] = ()
+    each: Literal["study", "centre", "country", "stratum"] = "study"
 
 
 class Criterion(Part):
@@ -221,6 +240,7 @@ class StudyDefinition(Part):
     arms: Annotated[tuple[Arm, ...], Field(min_length=2, max_length=10)]
     factors: Annotated[tuple[Factor, ...], Field(max_length=10)] = ()
     randomization: Randomization
+    caps: Annotated[tuple[Cap, ...], Field(max_length=50)] = ()
     eligibility: Annotated[tuple[Criterion, ...], Field(min_length=1)]
     baseline: tuple[BaselineItem, ...] = ()
     drugs: Annotated[tuple[Drug, ...], Field(min_length=1)]

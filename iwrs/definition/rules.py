@@ -6,10 +6,11 @@ wrong kind: so they still run when single keys are wrong, and all problems are r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from iwrs.definition.problem import Finding, Loc, dotted
 from iwrs.definition.reading import Document, Row, at, inner, rows
+from iwrs.definition.rules_caps import CAP_RULES
 from iwrs.definition.rules_design import DESIGN_RULES
 from iwrs.definition.rules_supply import SUPPLY_RULES
 from iwrs.definition.wording import comparable
@@ -35,7 +36,7 @@ def _repeated(rows: list[Row], name: str, form: Callable[[str], str] = str) -> I
 def _names_once(document: Document) -> Iterator[Finding]:
     for table in ("arms", "endpoints"):
         yield from _repeated(rows(document, table), "code")
-    for table in ("drugs", "dose_levels", "recipients"):
+    for table in ("caps", "drugs", "dose_levels", "recipients"):
         yield from _repeated(rows(document, table), "key")
     # One form and one dataset hold all three kinds of question, so they share one set of keys.
     questions = [
@@ -43,7 +44,7 @@ def _names_once(document: Document) -> Iterator[Finding]:
     ]
     yield from _repeated(questions, "key")
     yield from _repeated(questions, "question", comparable)
-    for table in ("arms", "endpoints", "drugs", "dose_levels", "recipients"):
+    for table in ("arms", "caps", "endpoints", "drugs", "dose_levels", "recipients"):
         yield from _repeated(rows(document, table), "label", comparable)
     for table, key in (("factors", "levels"), ("baseline", "choices"), ("drugs", "stop_reasons")):
         for loc in inner(document, table, key):
@@ -55,6 +56,10 @@ def _lists_once(document: Document) -> Iterator[Finding]:
     lists: list[Loc] = [("randomization", "block_sizes")]
     lists += inner(document, "endpoints", "event")
     lists += inner(document, "recipients", "receives")
+    lists += [*inner(document, "caps", "countries"), *inner(document, "caps", "centres")]
+    for loc in inner(document, "caps", "where"):
+        where = at(document, *loc)
+        lists += [(*loc, factor) for factor in where] if isinstance(where, Mapping) else []
     for loc in lists:
         entries = at(document, *loc)
         if not isinstance(entries, list | tuple):
@@ -64,4 +69,4 @@ def _lists_once(document: Document) -> Iterator[Finding]:
                 yield Finding((*loc, i), entry, "each entry of this list may stand only once")
 
 
-_RULES = (_names_once, _lists_once, *DESIGN_RULES, *SUPPLY_RULES)
+_RULES = (_names_once, _lists_once, *DESIGN_RULES, *CAP_RULES, *SUPPLY_RULES)

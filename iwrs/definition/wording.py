@@ -74,6 +74,12 @@ Code = Annotated[str, Strict(), AfterValidator(_pattern("[A-Z][A-Z0-9]{0,7}", _C
 KitType = Annotated[
     str, Strict(), Field(max_length=32), AfterValidator(_pattern("[a-z][a-z0-9_-]*", _KIT_WORDS))
 ]
+CountryCode = Annotated[
+    str, Strict(), AfterValidator(_pattern("[A-Z]{2}", "must be a country code of two letters A-Z"))
+]
+CentreNumber = Annotated[
+    str, Strict(), AfterValidator(_pattern("[0-9]{4}", "must be a centre number of four digits"))
+]
 Line = Annotated[str, Strict(), Field(max_length=300), AfterValidator(_line)]
 Prose = Annotated[str, Strict(), Field(max_length=2000), AfterValidator(_prose)]
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 # Token with client and study; begin; hold the key; look for a stored answer; subject; open the
 # act; lock centre and subject; count and accrual lock; cover; dispensations; visits; allocate;
 # subject; randomization; assign; kit; store the answer; commit.
-RANDOMIZATION_QUERIES = 18
+RANDOMIZATION_QUERIES = 20  # one less in a study that is far from its limits
 
 
 @pytest.fixture

@@ -32,7 +32,9 @@ class Race:
 
 
 def start(url: str, kind: str, shares: list[list[Any]]) -> Race:
-    """Start a race. `kind` is `randomize` (shares of subjects' keys) or `sql` (of statements)."""
+    """Start a race. `kind` is `randomize` (shares of subjects' keys), `randomize_unlocked` (the
+    same without the lock on the study's accrual) or `sql` (of statements).
+    """
     environment = {**os.environ, "DATABASE_URL": url, "IWRS_SIDE": "blinded"}
     process = subprocess.Popen(
         [sys.executable, __file__],
@@ -92,7 +94,7 @@ def run_statement(connection: Any, statement: str) -> dict[str, Any]:
 
 
 def _share(job: dict[str, Any], share: list[Any], together: Any) -> None:
-    if job["kind"] == "randomize":
+    if job["kind"].startswith("randomize"):
         from django.db import connection
 
         connection.ensure_connection()
@@ -111,12 +113,17 @@ def _share(job: dict[str, Any], share: list[Any], together: Any) -> None:
 
 def main() -> int:
     job = json.load(sys.stdin)
-    if job["kind"] == "randomize":
+    if job["kind"].startswith("randomize"):
         import django
 
         django.setup()
         import trial.services  # noqa: F401  before the forks, so that each need not load it
         from tests import factories  # noqa: F401
+
+        if job["kind"] == "randomize_unlocked":
+            from trial import caps
+
+            caps.hold = lambda study, limits: False
     context = multiprocessing.get_context("fork")
     together = context.Barrier(len(job["shares"]))
     processes = [

@@ -26,6 +26,7 @@ PLANTED = [
     ("UPDATE dispensing_kit SET centre_id = {c} WHERE status = 'assigned'", BLINDED[5]),
     ("UPDATE enrolment_subject SET study_id = {t} WHERE id = {w}", BLINDED[6]),
     ("UPDATE iwrs_study SET definition_sha256 = 'x'", BLINDED[7]),
+    ("UPDATE enrolment_tally SET randomized = randomized + 1", BLINDED[8]),
     ("DELETE FROM unblinded.allocation WHERE subject_id = {s}", UNBLINDED[0]),
     (f"UPDATE unblinded.allocation t SET arm = {_OTHER_ARM}", UNBLINDED[1]),
     ("UPDATE unblinded.stratum_cursor SET used = used + 1", UNBLINDED[2]),

@@ -36,16 +36,20 @@ def test_the_last_place_is_the_last():
     assert not randomize(last, by=make.TESTER).first_time
 
 
-@pytest.mark.parametrize("left", [5, 33])
-def test_eight_processes_cannot_overshoot(committed_db: None, logins: Logins, left: int):
-    subjects = nearly_full(left)
-    if left > 16:
-        more = [(subjects[n % 4].centre, STRATA[n % 2]) for n in range(left - 16 + 4)]
-        subjects += [make.a_subject(centre, strata=strata) for centre, strata in more]
-        for centre in {subject.centre for subject in subjects}:
-            make.a_cohort(centre, size=12)
+def raced(subjects: list[Subject], logins: Logins, kind: str = "randomize") -> list[str]:
+    """The problems that eight processes were told who randomize these subjects at once."""
     shares = racer.shared_out([each.pk for each in subjects])
-    answers = racer.start(logins.url("blinded"), "randomize", shares).answers()
-    problems = [each["problem"] for each in answers if "problem" in each]
-    assert problems == ["accrual_full"] * (len(subjects) - left)
+    answers = racer.start(logins.url("blinded"), kind, shares).answers()
+    return [each["problem"] for each in answers if "problem" in each]
+
+
+def test_eight_processes_cannot_overshoot(committed_db: None, logins: Logins):
+    subjects = nearly_full(left=5)
+    assert raced(subjects, logins) == ["accrual_full"] * (len(subjects) - 5)
     assert Randomization.objects.count() == LIMIT
+
+
+def test_without_the_lock_they_overshoot(committed_db: None, logins: Logins):
+    subjects = nearly_full(left=1)
+    raced(subjects, logins, "randomize_unlocked")
+    assert Randomization.objects.count() > LIMIT

@@ -52,6 +52,7 @@ WITHOUT_HISTORY = {
     "CallRelease": "written once, with who, why and when",
     "SignedRecord": "written once, stamped and checked by the database, changed by nobody",
     "SigningState": "counts wrong tries to sign; who is told of a lock gets a letter",
+    "Tally": "a count of audited rows, kept by a trigger",
     # counters of the gates
     "StratumCursor": "calls of a stratum; a release of them is a CallRelease",
     "CentreCalls": "calls of a centre; a release of them is a CallRelease",
