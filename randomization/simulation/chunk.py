@@ -10,14 +10,12 @@ All methods see the same subjects and the same draws: they differ by what they d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from randomization.simulation import measures
-from randomization.simulation.accrual import Accrual, enter
-from randomization.simulation.engine import Allocated, allocate
+from randomization.simulation.engine import Allocated
 from randomization.simulation.entry import Entry
 from randomization.simulation.measures import Predicted
 from randomization.simulation.rules import Floats, Integers
@@ -26,15 +24,19 @@ VERSION = "simulation/1"
 TRIALS = 250  # of a chunk; a run's last chunk may have fewer
 CURVE_POINTS = 60
 
-_ENTRY, _DRAWS, _SIZES = range(3)
 _DIGITS = 10  # the last bits of a floating-point sum differ between processors
 
 
-def stream(seed: int, chunk: int, purpose: int) -> np.random.Generator:
-    """The uniform numbers of one purpose in one chunk."""
-    return np.random.Generator(
-        np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(chunk, purpose)))
-    )
+class Streams:
+    """The uniform numbers of one chunk, each purpose with its own stream."""
+
+    def __init__(self, seed: int, chunk: int) -> None:
+        self.entry, self.draws, self.sizes = (
+            np.random.Generator(
+                np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(chunk, purpose)))
+            )
+            for purpose in range(3)
+        )
 
 
 def chunks_of(trials: int) -> int:
@@ -47,29 +49,12 @@ def trials_in(chunk: int, trials: int) -> int:
     return min(TRIALS, trials - chunk * TRIALS)
 
 
-def simulate(
-    method: Mapping[str, Any],
-    ratio: tuple[int, ...],
-    accrual: Accrual,
-    *,
-    seed: int,
-    chunk: int,
-    trials: int,
-) -> dict[str, Any]:
-    """The results of one method in one chunk of `trials` trials, ready to be kept as JSON.
+def results(entry: Entry, allocated: Allocated, ratio: tuple[int, ...]) -> dict[str, Any]:
+    """What was measured, ready to be kept as JSON.
 
     `trials`: one value for each trial and measure. `strata` and `levels`: how often each imbalance
     (in parts of a subject) was found at the end. `curve`: sums over the trials along the way.
     """
-    entry = enter(accrual, trials, stream(seed, chunk, _ENTRY))
-    draws = stream(seed, chunk, _DRAWS).random(entry.shape)
-    sizes = stream(seed, chunk, _SIZES).random(entry.shape)
-    allocated = allocate(method, ratio, entry, draws, sizes)
-    return results(entry, allocated, ratio)
-
-
-def results(entry: Entry, allocated: Allocated, ratio: tuple[int, ...]) -> dict[str, Any]:
-    """What `simulate` returns, of trials that were allocated by whatever means."""
     arms, number = allocated.arms, len(ratio)
     in_stratum = measures.counts_by(entry.stratum, arms, entry.strata, number)
     stratum_end = measures.imbalance(in_stratum, ratio)

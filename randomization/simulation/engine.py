@@ -113,16 +113,16 @@ class ByMargins:
 def walk_of(
     method: Mapping[str, Any], ratio: tuple[int, ...], entry: Entry, size_draws: Floats
 ) -> Walk:
-    """The walk of a method, given as in a study file.
-
-    For minimization `weights` has one whole number for each factor, in the order of the factors.
-    """
+    """The walk of a method, given as in a study file or in the design of a list."""
     tracks = sum(shares(ratio))
     if method["method"] == "permuted-blocks":
         return ByBlock(tuple(method["block_sizes"]), tracks, entry, size_draws)
     if method["method"] == "minimization":
-        coin, weights = Coin.of(method["coin"]), tuple(method["weights"])
-        return ByMargins(method["imbalance"], weights, coin, tracks, entry)
+        if len(entry.names) != len(entry.sizes) or not entry.names:
+            raise ValueError("minimization needs factors, each with its name")
+        named = dict(method.get("weights") or {})
+        weights = tuple(named.get(name, 1) for name in entry.names)
+        return ByMargins(method["imbalance"], weights, Coin.of(method["coin"]), tracks, entry)
     return ByStratum(by_counts(method), tracks, entry)
 
 

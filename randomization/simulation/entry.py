@@ -5,7 +5,7 @@ Arrays have one row for each subject in the order of entry and one column for ea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,12 +19,14 @@ class Entry:
 
     levels: one array for each stratification factor, the subject's level from 0. sizes: the number
     of levels of each factor. centre: the subject's centre from 0; centres: how many there are.
+    names: of the factors, for a method that weighs them.
     """
 
     levels: tuple[Integers, ...]
     sizes: tuple[int, ...]
     centre: Integers
     centres: int
+    names: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -46,13 +48,13 @@ class Entry:
         return place
 
 
-def same_entry(levels: Sequence[Sequence[int]], sizes: Sequence[int], trials: int) -> Entry:
-    """One real order of entry for every trial: `levels` has one sequence for each factor.
-
-    Without factors give one sequence of zeros of size 1, so that the number of subjects is known.
-    """
+def same_entry(
+    subjects: int, factors: Mapping[str, Sequence[int]], sizes: Sequence[int], trials: int
+) -> Entry:
+    """One order of entry, the same in every trial: of each factor the subjects' levels, from 0."""
     columns = tuple(
-        np.broadcast_to(np.asarray(each, dtype=np.int64)[:, None], (len(each), trials))
-        for each in levels
+        np.broadcast_to(np.asarray(each, dtype=np.int64)[:, None], (subjects, trials))
+        for each in factors.values()
     )
-    return Entry(columns, tuple(sizes), np.zeros_like(columns[0]), 1)
+    centre = np.zeros((subjects, trials), np.int64)
+    return Entry(columns, tuple(sizes), centre, 1, tuple(factors))

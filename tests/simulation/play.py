@@ -18,14 +18,14 @@ EFRON = {"method": "efron", "coin": "2/3"}
 BIG_STICK = {"method": "big-stick", "bound": 3}
 URN = {"method": "urn", "start": 1, "added": 1}
 MINIMIZATION = {
-    "method": "minimization", "imbalance": "range", "weights": [1, 1], "coin": "4/5",
+    "method": "minimization", "imbalance": "range", "weights": {"one": 1}, "coin": "4/5",
 }  # fmt: skip
 EVERY_METHOD = (BLOCKS_OF_FOUR, COMPLETE, EFRON, BIG_STICK, URN, MINIMIZATION)
 
 
 def one_stratum(subjects: int, trials: int) -> Entry:
     """Everybody in one stratum and at one centre."""
-    return same_entry([[0] * subjects], [1], trials)
+    return same_entry(subjects, {}, [], trials)
 
 
 def two_factors(subjects: int, trials: int, seed: int) -> Entry:
@@ -33,7 +33,7 @@ def two_factors(subjects: int, trials: int, seed: int) -> Entry:
     rng = np.random.default_rng(seed)
     sizes = (2, 3)
     levels = tuple(rng.integers(0, size, (subjects, trials)) for size in sizes)
-    return Entry(levels, sizes, rng.integers(0, 5, (subjects, trials)), 5)
+    return Entry(levels, sizes, rng.integers(0, 5, (subjects, trials)), 5, ("one", "two"))
 
 
 def play(

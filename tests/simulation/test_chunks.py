@@ -1,14 +1,15 @@
 """Chunks: the same numbers whoever makes them, in whatever order; accrual as it was asked for."""
 
+import json
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
-import pytest
 from scipy import stats
 
 from randomization.simulation.accrual import Accrual, enter
-from randomization.simulation.chunk import TRIALS, chunks_of, simulate, stream, trials_in
-from tests.simulation.play import EFRON, EVERY_METHOD, MINIMIZATION, TWO_TO_ONE
+from randomization.simulation.chunk import TRIALS, Streams, chunks_of, trials_in
+from randomization.simulation.plan import Contender, Factor, Plan, simulate
+from tests.simulation.play import EVERY_METHOD
 
 ACCRUAL = Accrual(
     subjects=60,
@@ -19,8 +20,19 @@ ACCRUAL = Accrual(
 )
 
 
-def a_chunk(number: int) -> dict[str, object]:
-    return simulate(MINIMIZATION, TWO_TO_ONE, ACCRUAL, seed=11, chunk=number, trials=TRIALS)
+PLAN = Plan(
+    arms=(("A", 2), ("B", 1)),
+    factors=(Factor(name="sex", levels=("f", "m")), Factor(name="country", levels=("DE", "FR"))),
+    accrual=ACCRUAL,
+    contenders=tuple(
+        Contender(label=each["method"], method=each, by=("sex", "country"))
+        for each in (*EVERY_METHOD[1:], {"method": "permuted-blocks", "block_sizes": [3, 6]})
+    ),
+)
+
+
+def a_chunk(number: int) -> list[dict[str, object]]:
+    return simulate(PLAN, seed=11, chunk=number, trials=TRIALS)
 
 
 def test_another_process_makes_the_same_chunk() -> None:
@@ -30,25 +42,54 @@ def test_another_process_makes_the_same_chunk() -> None:
     assert backwards[0] != backwards[1]
 
 
-@pytest.mark.parametrize("method", EVERY_METHOD, ids=lambda each: each["method"])
-def test_a_chunk_is_plain_values_for_every_method(method: dict[str, object]) -> None:
-    if method["method"] == "permuted-blocks":
-        method = method | {"block_sizes": [3, 6]}
-    found = simulate(method, TWO_TO_ONE, ACCRUAL, seed=1, chunk=0, trials=50)
-    assert [sum(each) for each in found["counts"]] == [60] * 50
-    assert {len(values) for values in found["trials"].values()} == {50}
-    assert sum(each["subjects"] for each in found["strata"]) == 50 * 60
-    assert all(sum(each["imbalance"].values()) == 50 for each in found["strata"])
-    assert found["curve"]["after"][-1] == 60
+def test_a_chunk_is_plain_values_for_every_method_and_all_see_the_same_subjects() -> None:
+    chunk = simulate(PLAN, seed=1, chunk=0, trials=50)
+    assert json.loads(json.dumps(chunk)) == chunk
+    subjects = []
+    for found in chunk:
+        assert [sum(each) for each in found["counts"]] == [60] * 50
+        assert {len(values) for values in found["trials"].values()} == {50}
+        assert all(sum(each["imbalance"].values()) == 50 for each in found["strata"])
+        assert found["curve"]["after"][-1] == 60
+        subjects.append([each["subjects"] for each in found["strata"]])
+    assert sum(subjects[0]) == 50 * 60
+    assert all(each == subjects[0] for each in subjects)
 
 
-def test_methods_see_the_same_subjects() -> None:
-    strata = [
-        simulate(method, TWO_TO_ONE, ACCRUAL, seed=4, chunk=1, trials=80)["strata"]
-        for method in (EFRON, MINIMIZATION)
-    ]
-    one, other = ([each["subjects"] for each in found] for found in strata)
-    assert one == other
+def test_a_method_added_changes_no_number_of_the_others() -> None:
+    fewer = PLAN.model_copy(update={"contenders": PLAN.contenders[2:4]})
+    assert (
+        simulate(fewer, seed=1, chunk=3, trials=40)
+        == simulate(PLAN, seed=1, chunk=3, trials=40)[2:4]
+    )
+
+
+def test_a_plan_comes_back_from_json() -> None:
+    assert Plan.from_json(json.loads(json.dumps(PLAN.as_json()))) == PLAN
+    assert PLAN.stratum_names() == [
+        "sex=f|country=DE", "sex=f|country=FR", "sex=m|country=DE", "sex=m|country=FR",
+    ]  # fmt: skip
+
+
+def test_a_method_looks_only_at_the_factors_it_is_given() -> None:
+    """Blocks without strata are in balance as a whole; blocks in four strata need not be."""
+    blocks = {"method": "permuted-blocks", "block_sizes": [3]}
+    plain, stratified = simulate(
+        PLAN.model_copy(
+            update={
+                "contenders": (
+                    Contender(label="whole", method=blocks, by=()),
+                    Contender(label="strata", method=blocks, by=("sex", "country")),
+                )
+            }
+        ),
+        seed=2,
+        chunk=0,
+        trials=100,
+    )
+    assert max(plain["trials"]["imbalance_end"]) == 0
+    assert max(stratified["trials"]["imbalance_end"]) > 0
+    assert max(stratified["trials"]["stratum_end"]) <= 2 < max(plain["trials"]["stratum_end"])
 
 
 def test_chunks_add_up_to_the_run() -> None:
@@ -58,14 +99,14 @@ def test_chunks_add_up_to_the_run() -> None:
 
 
 def test_subjects_come_by_the_weights() -> None:
-    entry = enter(ACCRUAL, 2_000, stream(3, 0, 0))
+    entry = enter(ACCRUAL, 2_000, Streams(3, 0).entry)
     first = entry.levels[0] == 0
     assert stats.binomtest(int(first.sum()), first.size, 0.75).pvalue > 1e-4
     assert (entry.levels[1] == np.array([0, 1, 1])[entry.centre]).all()
     # Gamma rates keep the mean of the weights, and spread the trials more than a binomial would.
     shares = (entry.centre == 0).mean(axis=0)
     assert shares.std() > 3 * np.sqrt(0.6 * 0.4 / 60)
-    even = enter(Accrual(60, (3.0, 1.0, 1.0)), 2_000, stream(3, 0, 0))
+    even = enter(Accrual(60, (3.0, 1.0, 1.0)), 2_000, Streams(3, 0).entry)
     steady = even.centre == 0
     assert stats.binomtest(int(steady.sum()), steady.size, 0.6).pvalue > 1e-4
     assert even.strata == 1

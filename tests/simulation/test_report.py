@@ -1,0 +1,83 @@
+"""From chunks to the numbers and the document that a statistician reads."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from randomization.simulation.accrual import Accrual
+from randomization.simulation.figures import figures
+from randomization.simulation.plan import Contender, Factor, Plan, simulate
+from randomization.simulation.report import document, report_pdf
+from randomization.simulation.summary import MEASURES, summarize
+from tests.pdf import pdf_text
+from tests.simulation.play import COMPLETE, EFRON, MINIMIZATION
+
+PLAN = Plan(
+    arms=(("A", 2), ("B", 1)),
+    factors=(Factor(name="one", levels=("x", "y")), Factor(name="two", levels=("u", "v"))),
+    accrual=Accrual(40, (1.0, 2.0), ((1.0, 1.0), (3.0, 1.0))),
+    contenders=(
+        Contender(label="Complete", method=COMPLETE, by=()),
+        Contender(label="Efron, coin 2/3", method=EFRON, by=("one", "two")),
+        Contender(label="Minimization", method=MINIMIZATION, by=("one", "two")),
+    ),
+)
+CHUNKS = {number: simulate(PLAN, seed=9, chunk=number, trials=60) for number in range(3)}
+HEADING = {"title": "Methods compared: a study", "simulated": True, "facts": [["Seed", "9"]]}
+
+
+def test_the_summary_is_that_of_all_trials_together() -> None:
+    outcomes = summarize(PLAN, CHUNKS)
+    for place, outcome in enumerate(outcomes):
+        counts = np.concatenate([CHUNKS[number][place]["counts"] for number in CHUNKS])
+        assert outcome.arms[0].spread.mean == pytest.approx(counts[:, 0].mean())
+        assert outcome.arms[0].expected == pytest.approx(80 / 3)
+        off = np.abs(counts[:, 0] - 80 / 3) > 80 / 60
+        assert outcome.arms[0].off == pytest.approx(off.mean())
+        ends = np.abs(3 * counts[:, 0] - 80) / 3
+        assert outcome.measures["imbalance_end"].mean == pytest.approx(ends.mean())
+        assert outcome.measures["imbalance_end"].most == pytest.approx(ends.max())
+        assert outcome.curve[-1] == (40, pytest.approx(ends.mean()))
+        assert sum(each.subjects for each in outcome.strata) == pytest.approx(40)
+        assert set(outcome.measures) == {measure.name for measure in MEASURES}
+
+
+def test_the_order_of_chunks_and_a_way_through_json_change_nothing() -> None:
+    backwards = {number: CHUNKS[number] for number in reversed(CHUNKS)}
+    kept = {number: json.loads(json.dumps(chunk)) for number, chunk in backwards.items()}
+    assert summarize(PLAN, kept) == summarize(PLAN, CHUNKS)
+    assert summarize(PLAN, {}) == []
+
+
+def test_the_document_tells_every_method_and_measure() -> None:
+    made = report_pdf(PLAN, summarize(PLAN, CHUNKS), HEADING)
+    assert made == report_pdf(PLAN, summarize(PLAN, CHUNKS), HEADING)
+    text = " ".join(pdf_text(made).split())
+    for words in ("Methods compared: a study", "Efron, coin 2/3", "one, two", "nothing",
+                  "40 subjects in each trial, at 2 centres with weights of their own.",
+                  "two: u 75.0%", "A (share 26.6667)", "one=y|two=v"):  # fmt: skip
+        assert words in text
+    assert all(measure.title in text for measure in MEASURES)
+
+
+def test_figures_hold_for_values_that_are_all_the_same() -> None:
+    """A method in perfect balance has no range; the axes must not divide by nothing."""
+    one = summarize(PLAN, CHUNKS)[0]
+    flat = replace(one.measures["loss"], mean=0.0, low=0.0, high=0.0, least=0.0, most=0.0)
+    same = replace(one, measures=dict.fromkeys(one.measures, flat), curve=((1, 0.0), (40, 0.0)))
+    for figure in figures([same, same]):
+        assert "nan" not in figure.svg
+        assert "inf" not in figure.svg
+        assert figure.svg.count("<svg") == 1
+    assert figures([]) == []
+
+
+def test_a_label_is_text_and_never_markup() -> None:
+    odd = PLAN.model_copy(
+        update={"contenders": (PLAN.contenders[0].model_copy(update={"label": "<b>#x & y"}),)}
+    )
+    chunks = {0: simulate(odd, seed=1, chunk=0, trials=5)}
+    assert "<b>#x & y" in pdf_text(report_pdf(odd, summarize(odd, chunks), HEADING))
+    assert document(odd, [])["measures"][0]["cells"] == []
