@@ -12,6 +12,7 @@ from dsmb.analysis import Course, Read
 from dsmb.analysis.course import Reader, Response
 from enrolment.models import Subject
 from iwrs import clock
+from iwrs.definition import levels_in
 from iwrs.models import Study
 
 Day = dict[int, date]
@@ -25,7 +26,7 @@ def read_courses(study: Study, cut: date) -> dict[int, Course]:
     contact or visit on or before the cut; everything else is given whole and cut by the analysis.
     """
     definition = study.definition
-    strata = {stratum.key: stratum.levels for stratum in definition.strata()}
+    factors = [factor.key for factor in definition.factors]
     subjects = _subjects(study)
     mine = {"subject__study": study, "subject__randomized_at__isnull": False}
     known = _known_days(mine, len(definition.drugs), cut)
@@ -35,7 +36,7 @@ def read_courses(study: Study, cut: date) -> dict[int, Course]:
             subject=row["number"],
             centre=row["centre__number"],
             country=row["centre__country_code"],
-            strata=dict(strata[row["randomization__stratum_key"]]),
+            strata=_levels(row["randomization__stratum_key"], factors),
             randomized_on=_local_day(row["randomized_at"], row["centre__time_zone"]),
             reads=tuple(reads.get(row["pk"], ())),
             age=row["baseline"].get("age"),
@@ -43,6 +44,12 @@ def read_courses(study: Study, cut: date) -> dict[int, Course]:
         )
         for row in subjects
     }
+
+
+def _levels(stratum_key: str, factors: list[str]) -> dict[str, str]:
+    """The answers as randomized. Levels that the centre gave are not factors of the analysis."""
+    levels = levels_in(stratum_key)
+    return {factor: levels[factor] for factor in factors}
 
 
 def _subjects(study: Study) -> list[dict[str, Any]]:

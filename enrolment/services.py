@@ -279,9 +279,10 @@ def _checked_consent(centre: Centre, screening: Screening) -> date:
 
 def _decide(subject: Subject, answers: Mapping[str, str], *, set_aside: Collection[str]) -> None:
     """Set status and stratum from the answers as they are now."""
-    definition = subject.study.definition
+    definition, centre = subject.study.definition, subject.centre
+    site = definition.randomization.site_levels(centre.country_code, centre.number)
     try:
-        subject.stratum_key = definition.stratum_key(subject.strata)
+        subject.stratum_key = definition.stratum_key(subject.strata, site)
     except StratumAnswerError:
         subject.stratum_key = ""
     ready = subject.stratum_key and not unmet(definition, answers, set_aside)

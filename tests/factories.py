@@ -37,20 +37,43 @@ def bolero2_text() -> str:
     return (ROOT / "studies" / "bolero2.toml").read_text(encoding="utf-8")
 
 
-def small_definition(code: str = "bolero2", length: int = 30, more: str = "") -> LoadedDefinition:
+# The keys of `[randomization]` for one study of each method, but for `list_length`.
+METHODS = {
+    "permuted-blocks": "block_sizes = [3, 6]",
+    "complete": "",
+    "efron": 'coin = "2/3"',
+    "big-stick": "bound = 2",
+    "urn": "start = 1\nadded = 1",
+    "minimization": 'imbalance = "range"\ncoin = "4/5"\nweights = { visceral = 2 }',
+}
+DYNAMIC_LENGTH = 120  # a dynamic method has one list for the whole study
+
+
+def small_definition(
+    code: str = "bolero2",
+    length: int = 30,
+    method: str = "permuted-blocks",
+    keys: str = "",
+    more: str = "",
+) -> LoadedDefinition:
     """BOLERO-2 with short lists, so that a test does not make two thousand entries.
 
-    `more` is put at the end of the file: further tables, as TOML.
+    `keys` are more lines of the table `[randomization]`, `more` is put at the end of the file:
+    further tables, as TOML.
     """
     text = bolero2_text().replace('code = "bolero2"', f'code = "{code}"', 1)
     for key, value in {
         "planned_subjects": 4 * length,
         "max_subjects": 4 * length,
-        "list_length": length,
+        "list_length": DYNAMIC_LENGTH if method == "minimization" else length,
         "planned_events": 4 * length,
         "package_kib": max(256, 2 * length),
     }.items():
         text = re.sub(rf"^{key} = \d+", f"{key} = {value}", text, count=1, flags=re.MULTILINE)
+    text = re.sub('^method = "permuted-blocks"', f'method = "{method}"', text, flags=re.MULTILINE)
+    text = re.sub(
+        r"^block_sizes = .*$", f"{METHODS[method]}\n{keys}", text, count=1, flags=re.MULTILINE
+    )
     return parse_definition(text + more, source="test study")
 
 
@@ -60,20 +83,27 @@ def a_study(
     with_list: bool = True,
     code: str = "",
     length: int = 30,
+    method: str = "permuted-blocks",
+    keys: str = "",
     more: str = "",
 ) -> Study:
     """A study with its definition loaded and, unless said otherwise, an active list."""
-    loaded = small_definition(code or f"study_{next(_number)}", length, more)
+    loaded = small_definition(code or f"study_{next(_number)}", length, method, keys, more)
     study = studies.load(loaded, by=TESTER, list_exists=lambda study: False).study
     if with_list:
-        with as_unblinded():
-            made = lists.generate_list(study, by=STATISTICIANS[0])
-            for person in STATISTICIANS[1:]:
-                signature = Signature(person.label, clock.now(), "I approve this list")
-                made = lists.approve_list(made, by=person, signature=signature)
+        an_active_list(study)
     if status != Study.Status.DRAFT:
         study = studies.set_status(study, Study.Status.OPEN, by=TESTER)
     return studies.set_status(study, status, by=TESTER)
+
+
+def an_active_list(study: Study) -> None:
+    """Generate the study's list and let two people approve it."""
+    with as_unblinded():
+        made = lists.generate_list(study, by=STATISTICIANS[0])
+        for person in STATISTICIANS[1:]:
+            signature = Signature(person.label, clock.now(), "I approve this list")
+            made = lists.approve_list(made, by=person, signature=signature)
 
 
 def a_centre(study: Study, *, cover: int = 1, active: bool = True, **fields: object) -> Centre:

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from assessments.serializers import PlannedVisitOut
 from dispensing.serializers import KitOut
+from iwrs.definition import levels_in
 from trial.services import Randomized
 
 
@@ -25,9 +26,7 @@ class RandomizationOut(serializers.Serializer[Randomized]):
     visits = serializers.SerializerMethodField(help_text="The first visits.")
 
     def get_stratum(self, randomized: Randomized) -> dict[str, str]:
-        key = randomized.randomization.stratum_key
-        strata = randomized.subject.study.definition.strata()
-        return next(stratum.levels for stratum in strata if stratum.key == key)
+        return levels_in(randomized.randomization.stratum_key)
 
     def get_visits(self, randomized: Randomized) -> list[dict[str, Any]]:
         return [dict(visit) for visit in PlannedVisitOut(randomized.visits, many=True).data]

@@ -92,7 +92,10 @@ UNBLINDED = (
         "SELECT s.number FROM unblinded.allocation a"
         " JOIN unblinded.list_entry e ON e.id = a.entry_id"
         " JOIN public.enrolment_subject s ON s.id = a.subject_id"
-        " WHERE e.arm <> a.arm OR e.stratum_key <> s.stratum_key",
+        " JOIN unblinded.list l ON l.id = e.list_id"
+        " LEFT JOIN unblinded.decision d ON d.entry_id = e.id"
+        " WHERE NOT l.dynamic AND (e.arm <> a.arm OR e.stratum_key <> s.stratum_key)"
+        " OR l.dynamic AND d.stratum_key IS DISTINCT FROM s.stratum_key",
     ),
     Invariant(
         "The places of a stratum are used in order and without gap.",

@@ -14,8 +14,8 @@ from dispensing.unblinded.kits_csv import COLUMNS
 from iwrs import clock
 from iwrs.definition import StudyDefinition
 from iwrs.problems import Invalid
-from randomization.listing.generator import shuffle
 from randomization.listing.keystream import NONCE_BYTES, KeyStream
+from randomization.methods.permuted_blocks import shuffle
 
 # The first digit is never 0: a spreadsheet would drop it.
 FIRST, LAST = 100_000, 999_999

@@ -2,6 +2,7 @@
 
 from iwrs.definition.change import Change, ChangePlan, plan_changes
 from iwrs.definition.load import LoadedDefinition, load_definition, parse_definition
+from iwrs.definition.methods import Randomization
 from iwrs.definition.model import (
     Arm,
     BaselineItem,
@@ -15,7 +16,6 @@ from iwrs.definition.model import (
     Interim,
     Kits,
     Level,
-    Randomization,
     Recipient,
     Release,
     Schedule,
@@ -30,6 +30,7 @@ from iwrs.definition.strata import (
     StratumAnswerError,
     UnansweredFactor,
     UnknownLevel,
+    levels_in,
 )
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "StudyDefinition",
     "UnansweredFactor",
     "UnknownLevel",
+    "levels_in",
     "load_definition",
     "parse_definition",
     "plan_changes",

@@ -14,6 +14,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from iwrs.definition.methods import METHOD_KEYS
 from iwrs.definition.model import StudyDefinition
 from iwrs.definition.problem import (
     ABSENT,
@@ -25,9 +26,12 @@ from iwrs.definition.problem import (
     printable,
     show,
 )
+from iwrs.definition.reading import at
 from iwrs.definition.rules import broken_rules
 
 MAX_BYTES = 1_000_000
+
+_METHOD_TABLE = "randomization"
 
 _SYNTAX_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
@@ -134,7 +138,7 @@ def _syntax_problem(text: str, error: ValueError) -> Problem:
 
 
 def _findings(document: Mapping[str, Any], errors: Iterable[ErrorDetails]) -> list[Finding]:
-    return [_finding(error) for error in errors if not _says_nothing_new(error)]
+    return [_finding(error, document) for error in errors if not _says_nothing_new(error)]
 
 
 def _says_nothing_new(error: ErrorDetails) -> bool:
@@ -145,17 +149,32 @@ def _says_nothing_new(error: ErrorDetails) -> bool:
     return error["type"] == "study_rules"
 
 
-def _finding(error: ErrorDetails) -> Finding:
-    loc, kind, limits = error["loc"], error["type"], error.get("ctx", {})
+def _finding(error: ErrorDetails, document: Mapping[str, Any]) -> Finding:
+    typed, kind, limits = error["loc"], error["type"], error.get("ctx", {})
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        return _no_method(document)
+    # Within [randomization] pydantic names the method too, which is no key of the file.
+    loc = typed[:1] + typed[2:] if typed[0] == _METHOD_TABLE and len(typed) > 1 else typed
     if kind == "extra_forbidden":
-        return Finding(loc, error["input"], _unknown_key(loc))
+        return Finding(loc, error["input"], _unknown_key(typed))
     if kind == "literal_error":
-        return Finding(loc, error["input"], _not_one_of(loc, error["input"]))
+        return Finding(loc, error["input"], _not_one_of(typed, error["input"]))
     if loc[-1] == "[key]":  # pydantic's mark for "the key itself is wrong"
         loc = loc[:-1]
     template = _ALLOWED.get(kind)
     message = template.format(**limits) if template else error["msg"]
     return Finding(loc, ABSENT if kind == "missing" else error["input"], message)
+
+
+def _no_method(document: Mapping[str, Any]) -> Finding:
+    """The key that says which keys the table may have is missing or not known."""
+    loc = (_METHOD_TABLE, "method")
+    found = at(document, *loc)
+    if found is None:
+        return Finding(loc, ABSENT, _ALLOWED["missing"])
+    words = ", ".join(show(name) for name in METHOD_KEYS)
+    near = _nearest(found, list(METHOD_KEYS))
+    return Finding(loc, found, f"must be one of: {words};{near}".rstrip(";"))
 
 
 def _unknown_key(loc: Loc) -> str:
@@ -179,7 +198,9 @@ def _annotation_at(loc: Loc) -> Any:
     """The type that the model declares at a path, as far as the path is known."""
     kind: Any = StudyDefinition
     for step in loc:
-        if isinstance(step, int):
+        if step in METHOD_KEYS:
+            kind = METHOD_KEYS[step]
+        elif isinstance(step, int):
             kind = get_args(kind)[0]
         elif isinstance(kind, type) and issubclass(kind, BaseModel):
             fields = {field.alias or name: field for name, field in kind.model_fields.items()}

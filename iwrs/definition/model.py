@@ -7,12 +7,14 @@ All parts are frozen and know no other keys. The one attribute with another name
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from iwrs.definition.methods import Randomization
+from iwrs.definition.part import Part
 from iwrs.definition.problem import as_problem
 from iwrs.definition.rules import broken_rules
 from iwrs.definition.strata import Stratum, all_strata, key_for
@@ -44,14 +46,6 @@ EventName = Literal[
     "partial_response",
     "stable_disease_24_weeks",
 ]
-
-
-class Part(BaseModel):
-    """A table of the study file."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", serialize_by_alias=True, validate_default=True
-    )
 
 
 class Study(Part):
@@ -86,16 +80,6 @@ class Factor(Part):
     question: Line
     help: Prose = ""
     levels: Annotated[tuple[Level, ...], Field(min_length=2, max_length=20)]
-
-
-class Randomization(Part):
-    """How the list is made. ``list_length`` is entries for each stratum, at least."""
-
-    method: Literal["permuted-blocks"]
-    block_sizes: Annotated[
-        tuple[Annotated[int, Field(ge=2, le=200, strict=True)], ...], Field(min_length=1)
-    ]
-    list_length: Annotated[int, Field(ge=1, le=100_000, strict=True)]
 
 
 class Cap(Part):
@@ -276,16 +260,20 @@ class StudyDefinition(Part):
         """The one drug whose content depends on the arm."""
         return next(drug for drug in self.drugs if drug.blinded)
 
-    def strata(self) -> tuple[Stratum, ...]:
-        """Every stratum, levels in file order, the last factor changing fastest."""
-        return all_strata(self.factors)
+    def strata(self, sites: Iterable[Mapping[str, str]] = ({},)) -> tuple[Stratum, ...]:
+        """Every stratum, levels in file order, the last factor changing fastest.
 
-    def stratum_key(self, answers: Mapping[str, str]) -> str:
-        """The key of the stratum that these answers (factor key to level key) name.
+        ``sites``: the different levels that centres give (``randomization.site_levels``).
+        """
+        return all_strata(self.factors, sites)
+
+    def stratum_key(self, answers: Mapping[str, str], site: Mapping[str, str] = {}) -> str:
+        """The key of the stratum that these answers (factor key to level key) name, at a centre
+        with the levels of ``site``.
 
         Other keys in ``answers`` are ignored. Raises ``UnansweredFactor`` or ``UnknownLevel``.
         """
-        return key_for(self.factors, answers)
+        return key_for(self.factors, answers, site)
 
     def canonical_json(self) -> str:
         """The definition as JSON with sorted keys and no spaces: equal text, equal definition."""

@@ -53,7 +53,7 @@ def _names_once(document: Document) -> Iterator[Finding]:
 
 
 def _lists_once(document: Document) -> Iterator[Finding]:
-    lists: list[Loc] = [("randomization", "block_sizes")]
+    lists: list[Loc] = [("randomization", "block_sizes"), ("randomization", "stratify_by")]
     lists += inner(document, "endpoints", "event")
     lists += inner(document, "recipients", "receives")
     lists += [*inner(document, "caps", "countries"), *inner(document, "caps", "centres")]

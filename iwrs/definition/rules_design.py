@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+from iwrs.definition.methods import SITE_FACTORS
 from iwrs.definition.problem import ABSENT, Finding, Loc, Words, show
 from iwrs.definition.reading import Document, at, inner, number, rows
 
 MAX_STRATA = 256
+# Characters of "|country=DE" and so on; a region's name has at most 32.
+_SITE_KEY = {"country": 11, "region": 40, "centre": 12}
 MAX_STRATUM_KEY = 200  # characters; what a form, an audit row and a dataset can show
 
 
@@ -44,6 +48,8 @@ def _list_long_enough(document: Document) -> Iterator[Finding]:
     length = number(document, "randomization", "list_length")
     subjects = number(document, "study", "max_subjects")
     strata = math.prod(len(rows(document, *loc)) for loc in inner(document, "factors", "levels"))
+    if _is_dynamic(document):  # one list of draws, whatever the levels
+        strata = 1
     if strata > MAX_STRATA:
         message = f"the factors together may make at most {MAX_STRATA} strata"
         yield Finding(("factors",), Words(f"{strata} strata"), message)
@@ -56,8 +62,68 @@ def _list_long_enough(document: Document) -> Iterator[Finding]:
         yield Finding(("randomization", "list_length"), length, message)
 
 
+def _is_dynamic(document: Document) -> bool:
+    return at(document, "randomization", "method") == "minimization"
+
+
+def _minimization(document: Document) -> Iterator[Finding]:
+    """What is minimized must be there, and weights must name it."""
+    if not _is_dynamic(document):
+        return
+    factors = [row.get("key") for _, row in rows(document, "factors")]
+    sites = at(document, "randomization", "stratify_by")
+    factors += list(sites) if isinstance(sites, list | tuple) else []
+    if not factors:
+        message = "minimization needs at least one factor, or randomization.stratify_by"
+        yield Finding(("randomization", "method"), "minimization", message)
+    weights = at(document, "randomization", "weights")
+    for name in weights if isinstance(weights, Mapping) else ():
+        if name not in factors:
+            allowed = ", ".join(str(each) for each in factors)
+            message = f"is no factor of the study; allowed: {allowed}"
+            yield Finding(("randomization", "weights", name), weights[name], message)
+
+
+def _coin_below_one(document: Document) -> Iterator[Finding]:
+    """Efron's coin at 1 would alternate; minimization may take the best arm always."""
+    coin = at(document, "randomization", "coin")
+    if at(document, "randomization", "method") == "efron" and isinstance(coin, str):
+        try:
+            certain = Fraction(coin) == 1
+        except (ValueError, ZeroDivisionError):
+            return
+        if certain:
+            message = "must be below 1, or every second allocation is known beforehand"
+            yield Finding(("randomization", "coin"), coin, message)
+
+
+def _site_factors(document: Document) -> Iterator[Finding]:
+    """Names that the centre gives are not also names of questions; regions do not overlap."""
+    sites = at(document, "randomization", "stratify_by")
+    given = [name for name in SITE_FACTORS if isinstance(sites, list | tuple) and name in sites]
+    for loc, factor in rows(document, "factors"):
+        if factor.get("key") in given:
+            message = "is a level that randomization.stratify_by takes from the centre"
+            yield Finding((*loc, "key"), factor["key"], message)
+    regions = at(document, "randomization", "regions")
+    if not isinstance(regions, Mapping):
+        return
+    if "region" in given and not regions:
+        message = 'name at least one region, since stratify_by has "region"'
+        yield Finding(("randomization", "regions"), ABSENT, message)
+    seen: dict[str, str] = {}
+    for name, codes in regions.items():
+        for i, code in enumerate(codes if isinstance(codes, list | tuple) else ()):
+            if isinstance(code, str) and seen.setdefault(code, str(name)) != str(name):
+                message = f"is in region {seen[code]} already; a country has one region"
+                yield Finding(("randomization", "regions", str(name), i), code, message)
+
+
 def _stratum_keys_short(document: Document) -> Iterator[Finding]:
-    longest = 0
+    sites = at(document, "randomization", "stratify_by")
+    longest = (
+        sum(_SITE_KEY.get(each, 0) for each in sites) if isinstance(sites, list | tuple) else 0
+    )
     for loc, factor in rows(document, "factors"):
         levels = [row.get("key") for _, row in rows(document, *loc, "levels")]
         widths = [len(level) for level in levels if isinstance(level, str)]
@@ -156,6 +222,9 @@ DESIGN_RULES = (
     _blocks_fit_ratio,
     _arm_codes_equally_long,
     _list_long_enough,
+    _minimization,
+    _coin_below_one,
+    _site_factors,
     _stratum_keys_short,
     _baseline_items,
     _interim,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
@@ -41,7 +41,7 @@ class UnknownLevel(StratumAnswerError):
     """A stratification question has an answer that the study does not know."""
 
 
-def key_for(factors: Sequence[Factor], answers: Mapping[str, str]) -> str:
+def key_for(factors: Sequence[Factor], answers: Mapping[str, str], site: Mapping[str, str]) -> str:
     """The stratum key of these answers; see ``StudyDefinition.stratum_key``."""
     chosen = []
     for factor in factors:
@@ -52,17 +52,33 @@ def key_for(factors: Sequence[Factor], answers: Mapping[str, str]) -> str:
         if answer not in allowed:
             raise UnknownLevel(factor.key, allowed, f"{show(answer)} is not an answer")
         chosen.append(f"{factor.key}={answer}")
+    chosen += [f"{factor}={level}" for factor, level in site.items()]
     return "|".join(chosen) or UNSTRATIFIED
 
 
-def all_strata(factors: Sequence[Factor]) -> tuple[Stratum, ...]:
-    """Every combination of levels in file order, the last factor changing fastest."""
-    combinations = product(*(factor.levels for factor in factors))
-    return tuple(_stratum(factors, levels) for levels in combinations)
+def levels_in(key: str) -> dict[str, str]:
+    """The level of each factor in a stratum key, those that the centre gives included."""
+    if key == UNSTRATIFIED:
+        return {}
+    return dict(part.split("=", 1) for part in key.split("|"))
 
 
-def _stratum(factors: Sequence[Factor], chosen: Sequence[Level]) -> Stratum:
+def all_strata(
+    factors: Sequence[Factor], sites: Iterable[Mapping[str, str]]
+) -> tuple[Stratum, ...]:
+    """Every combination of levels in file order, the last factor changing fastest, at each of the
+    different ``sites``.
+    """
+    combinations = list(product(*(factor.levels for factor in factors)))
+    return tuple(_stratum(factors, levels, site) for site in sites for levels in combinations)
+
+
+def _stratum(
+    factors: Sequence[Factor], chosen: Sequence[Level], site: Mapping[str, str]
+) -> Stratum:
     pairs = list(zip(factors, chosen, strict=True))
-    levels = {factor.key: level.key for factor, level in pairs}
+    answers = {factor.key: level.key for factor, level in pairs}
     words = [f"{factor.question.rstrip('?').rstrip()}: {level.label}" for factor, level in pairs]
-    return Stratum(key_for(factors, levels), levels, "; ".join(words) or "All subjects")
+    words += [f"{factor.capitalize()}: {level}" for factor, level in site.items()]
+    label = "; ".join(words) or "All subjects"
+    return Stratum(key_for(factors, answers, site), answers | dict(site), label)

@@ -101,7 +101,8 @@ GRANT UPDATE (reduced_on, reason, in_error) ON public.dispensing_dosereduction T
 -- The list and who got what are written once: entries by the unblinded side, the rest by gates.
 REVOKE UPDATE ON unblinded.list_entry, unblinded.cover_kit, unblinded.call_release
     FROM iwrs_unblinded;
-REVOKE INSERT, UPDATE ON unblinded.allocation, unblinded.kit_assignment FROM iwrs_unblinded;
+REVOKE INSERT, UPDATE ON unblinded.allocation, unblinded.kit_assignment, unblinded.decision,
+    unblinded.margin FROM iwrs_unblinded;
 
 -- Django's own lists of tables and permissions are written by migrations.
 REVOKE INSERT, UPDATE ON public.django_content_type, public.auth_permission

@@ -1,24 +1,24 @@
-"""Stratified permuted blocks: (design, seed) -> list, the same bytes for ever.
+"""The list of any method: (design, seed) -> list, the same bytes for ever.
 
-The algorithm is specified, with test vectors, in docs/algorithms/list.md. Any change to what
-it produces is a new ALGORITHM name, never an edit to this one.
+The algorithms are specified, with test vectors, in docs/algorithms/list.md and methods.md. Any
+change to what one produces is a new algorithm name, never an edit to this one.
 """
 
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from randomization.methods import Arms, Method, MethodError, as_json
 
 from .keystream import KeyStream, require_seed, stratum_nonce
 
-ALGORITHM = "permuted-blocks/1"
-MAX_BLOCK_SIZE = 10_000
 MAX_ENTRIES = 10_000_000
-
-Arms = tuple[tuple[str, int], ...]
+NO_BLOCK = 0
 
 
 class ListDesignError(ValueError):
-    """The design cannot give a list. The message names block sizes: for unblinded staff only."""
+    """The design cannot give a list. The message names parameters: for unblinded staff only."""
 
 
 @dataclass(frozen=True)
@@ -26,29 +26,37 @@ class ListDesign:
     """What a list is generated from, beside the seed.
 
     study: study code. arms: (code, ratio) pairs, at least two, order matters. strata: stratum
-    keys, order matters. block_sizes: allowed sizes, each a multiple of the sum of the ratios.
-    length: entries per stratum at least; the last block is always completed.
+    keys, order matters. length: entries per stratum at least; the last block is always
+    completed. method: how arms are drawn, with its parameters.
     Raises ListDesignError when any of these cannot be used.
     """
 
     study: str
     arms: Arms
     strata: tuple[str, ...]
-    # Sites must not learn block sizes (ICH E9 2.3.2), so they stay out of a printed design.
-    block_sizes: tuple[int, ...] = field(repr=False)
     length: int
+    method: Method
 
     def __post_init__(self) -> None:
         _check_text("study", self.study)
         _check_arms(self.arms)
         _check_strata(self.strata)
-        _check_block_sizes(self.block_sizes, sum(ratio for _, ratio in self.arms))
-        _check_length(self.length, len(self.strata), max(self.block_sizes))
+        try:
+            self.method.check(self.arms)
+        except MethodError as error:
+            raise ListDesignError(str(error)) from None
+        _check_length(self.length, len(self.strata), self.method.longest_run)
+
+    def as_json(self) -> dict[str, Any]:
+        """The design as a list's record and an exported bundle keep it."""
+        plain = {name: value for name, value in asdict(self).items() if name != "method"}
+        return plain | as_json(self.method)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One place in the list: position and block count from 1 within the stratum.
+    """One place in the list: position and block count from 1 within the stratum; block 0 where a
+    method has no blocks. Of a dynamic method, `arm` is the place's draw, as a decimal number.
 
     The printed form leaves out block and arm, so that no log or traceback tells a treatment.
     """
@@ -66,42 +74,21 @@ def generate(design: ListDesign, seed: bytes) -> tuple[Entry, ...]:
     one; strata do not affect each other. Raises SeedError for a seed of another length.
     """
     require_seed(seed)
-    entries: list[Entry] = []
-    for stratum in design.strata:
-        stream = KeyStream(seed, stratum_nonce(design.study, stratum))
-        filled = 0
-        for number, block in enumerate(_blocks(design, stream), start=1):
-            for position, arm in enumerate(block, start=filled + 1):
-                entries.append(Entry(stratum, position, number, arm))
-            filled += len(block)
-    return tuple(entries)
+    return tuple(entry for stratum in design.strata for entry in entries_of(design, seed, stratum))
 
 
-def shuffle(items: list[str], stream: KeyStream) -> None:
-    """Shuffle in place, uniformly over all orders: Fisher-Yates from the last place down.
-
-    Source: Durstenfeld, Algorithm 235, Communications of the ACM 7 (1964) 420.
-    """
-    for last in range(len(items) - 1, 0, -1):
-        chosen = stream.below(last + 1)
-        items[last], items[chosen] = items[chosen], items[last]
-
-
-def _blocks(design: ListDesign, stream: KeyStream) -> Iterator[list[str]]:
-    """Blocks of one stratum, each an exact balance in random order, until `length` is reached."""
-    # Sorted, so that the order in which a design file names the sizes changes nothing.
-    contents = [_block_content(design.arms, size) for size in sorted(design.block_sizes)]
+def entries_of(design: ListDesign, seed: bytes, stratum: str) -> Iterator[Entry]:
+    """The entries of one stratum, in order."""
+    stream = KeyStream(seed, stratum_nonce(design.method.algorithm, design.study, stratum))
+    runs = design.method.runs(design.arms, stream)
     filled = 0
-    while filled < design.length:
-        block = contents[stream.below(len(contents))].copy()
-        shuffle(block, stream)
-        filled += len(block)
-        yield block
-
-
-def _block_content(arms: Arms, size: int) -> list[str]:
-    times = size // sum(ratio for _, ratio in arms)
-    return [code for code, ratio in arms for _ in range(ratio * times)]
+    for number, run in enumerate(runs, start=1):
+        block = number if design.method.blocks else NO_BLOCK
+        for position, arm in enumerate(run, start=filled + 1):
+            yield Entry(stratum, position, block, arm)
+        filled += len(run)
+        if filled >= design.length:
+            return
 
 
 def _check_text(name: str, text: object) -> None:
@@ -154,23 +141,6 @@ def _check_strata(strata: object) -> None:
     for place, stratum in enumerate(strata):
         _check_text(f"strata[{place}]", stratum)
     _check_distinct("strata", strata)
-
-
-def _check_block_sizes(sizes: object, ratio_sum: int) -> None:
-    _check_tuple("block_sizes", sizes, 1)
-    assert isinstance(sizes, tuple)
-    for place, size in enumerate(sizes):
-        _check_whole_number(f"block_sizes[{place}]", size)
-        if size % ratio_sum:
-            raise ListDesignError(
-                f"block_sizes[{place}]: {size} is not a multiple of {ratio_sum}, the sum of the "
-                "arms' ratios; no such block can be balanced."
-            )
-        if size > MAX_BLOCK_SIZE:
-            raise ListDesignError(
-                f"block_sizes[{place}]: {size} is above the limit of {MAX_BLOCK_SIZE}."
-            )
-    _check_distinct("block_sizes", sizes)
 
 
 def _check_length(length: object, strata: int, largest_block: int) -> None:

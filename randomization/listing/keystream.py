@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
 SEED_BYTES = 32
 NONCE_BYTES = 12
-STRATUM_LABEL = "iwrs permuted-blocks/1 stratum"
 
 _SPAN = 2**32
 _FIRST_COUNTER = bytes(4)
@@ -36,13 +35,14 @@ def require_seed(seed: bytes) -> None:
         )
 
 
-def stratum_nonce(study: str, stratum: str) -> bytes:
+def stratum_nonce(algorithm: str, study: str, stratum: str) -> bytes:
     """The 12-byte ChaCha20 nonce of one stratum of one study.
 
-    SHA-256 of label, study code and stratum key, joined by line feeds in UTF-8; first 12 bytes.
-    Design texts hold no line feed (ListDesign refuses them), so the join cannot be ambiguous.
+    algorithm: name and version, for example "permuted-blocks/1". SHA-256 of label, study code and
+    stratum key, joined by line feeds in UTF-8; first 12 bytes. Design texts hold no line feed
+    (ListDesign refuses them), so the join cannot be ambiguous.
     """
-    text = "\n".join((STRATUM_LABEL, study, stratum))
+    text = "\n".join((f"iwrs {algorithm} stratum", study, stratum))
     return hashlib.sha256(text.encode("utf-8")).digest()[:NONCE_BYTES]
 
 

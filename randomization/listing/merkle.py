@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from iwrs.merkle import HASH_BYTES, Level, leaf_hash, levels, node_hash
 
-from .generator import Entry
+from .generator import NO_BLOCK, Entry
 from .keystream import require_seed
 
 COMMITMENT = "salted-merkle/1"
@@ -117,19 +117,21 @@ def entry_bytes(entry: Entry) -> bytes:
     """Canonical form: stratum, position, block, arm joined by line feeds, in UTF-8.
 
     Raises CommitmentError for an entry without one (a text that is empty, has a line feed or no
-    UTF-8 form; a number below 1).
+    UTF-8 form; a position below 1, a block below 0).
     """
     if not _is_canonical(entry):
         raise CommitmentError(
             f"The entry at position {entry.position!r} of stratum {entry.stratum!r} has no "
-            "canonical form: texts must be valid, not empty, without line feed; numbers start at 1."
+            "canonical form: texts must be valid, not empty, without line feed; positions count "
+            "from 1."
         )
     return f"{entry.stratum}\n{entry.position}\n{entry.block}\n{entry.arm}".encode()
 
 
 def _is_canonical(entry: Entry) -> bool:
     texts = _is_canonical_text(entry.stratum) and _is_canonical_text(entry.arm)
-    return texts and all(type(n) is int and n >= 1 for n in (entry.position, entry.block))
+    place, block = entry.position, entry.block
+    return texts and type(place) is int and place >= 1 and type(block) is int and block >= NO_BLOCK
 
 
 def _is_canonical_text(text: object) -> bool:

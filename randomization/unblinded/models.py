@@ -1,5 +1,6 @@
 """The list and who got which arm. Schema `unblinded`: `iwrs_blinded` has no privilege here."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -26,6 +27,9 @@ class RandomizationList(models.Model):
     algorithm = models.CharField(max_length=40)
     design = models.JSONField(help_text="The generator's whole input but for the seed.")
     seed = models.BinaryField()
+    dynamic = models.BooleanField(
+        default=False, help_text="Places hold draws; the arm is decided when the subject comes."
+    )
     merkle_root = models.CharField(max_length=64)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.GENERATED)
     generated_by = models.CharField(max_length=200)
@@ -107,22 +111,33 @@ class CallRelease(models.Model):
 
 
 class ListEntry(models.Model):
-    """One place in a list."""
+    """One place in a list: an arm, or of a dynamic method the draw that will decide (53 bits)."""
 
     list = models.ForeignKey(RandomizationList, on_delete=models.PROTECT, related_name="entries")
     stratum_key = models.CharField(max_length=200)
     position = models.PositiveIntegerField()
-    block = models.PositiveIntegerField()
-    arm = models.CharField(max_length=8)
+    block = models.PositiveIntegerField(help_text="0 where the method has no blocks.")
+    arm = models.CharField(max_length=8, blank=True)
+    draw = models.BigIntegerField(null=True)
 
     class Meta:
         db_table = 'unblinded"."list_entry'
         constraints = [
-            models.UniqueConstraint("list", "stratum_key", "position", name="one_entry_per_place")
+            models.UniqueConstraint("list", "stratum_key", "position", name="one_entry_per_place"),
+            models.CheckConstraint(
+                name="arm_or_draw",
+                condition=~Q(arm="") & Q(draw__isnull=True)
+                | Q(arm="", draw__gte=0, draw__lt=2**53),
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.stratum_key} {self.position}"
+
+    @property
+    def content(self) -> str:
+        """What the generator wrote at this place, as in `randomization.listing.Entry.arm`."""
+        return self.arm or str(self.draw)
 
 
 @audited
@@ -139,6 +154,52 @@ class Allocation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject_id}"
+
+
+class Decision(models.Model):
+    """How a dynamic method decided at one place: written by the gate, once.
+
+    With the place's draw and the margins before it, anybody can work the arm out again
+    (docs/algorithms/methods.md). `scores` and `weights` are in the order of the tracks, which are
+    counted from 0.
+    """
+
+    entry = models.OneToOneField(ListEntry, on_delete=models.PROTECT, related_name="decision")
+    stratum_key = models.CharField(max_length=200, help_text="The subject's levels, as used.")
+    scores = ArrayField(models.BigIntegerField())
+    weights = ArrayField(models.IntegerField())
+    track = models.PositiveSmallIntegerField()
+
+    class Meta:
+        db_table = 'unblinded"."decision'
+
+    def __str__(self) -> str:
+        return f"{self.entry_id}"
+
+
+class Margin(models.Model):
+    """How often each track was used at one level of one factor, after the place `position`.
+
+    A new row for each place, never an update: PostgreSQL tells a caller how many bytes an update
+    wrote, and that depends on which of the counts changed.
+    """
+
+    list = models.ForeignKey(RandomizationList, on_delete=models.PROTECT, related_name="margins")
+    factor = models.CharField(max_length=32)
+    level = models.CharField(max_length=32)
+    position = models.PositiveIntegerField()
+    counts = ArrayField(models.IntegerField())
+
+    class Meta:
+        db_table = 'unblinded"."margin'
+        constraints = [
+            models.UniqueConstraint(
+                "list", "factor", "level", "position", name="one_margin_per_place"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.factor}={self.level} {self.position}"
 
 
 class CodeBreakBudget(models.Model):

@@ -1,7 +1,6 @@
 """The list's life on the unblinded side: generate, approve by two people, release the gate."""
 
 import secrets
-from dataclasses import asdict
 
 from django.db import connection
 from django.db.models import QuerySet
@@ -9,14 +8,14 @@ from django.db.models import QuerySet
 from iwrs import clock
 from iwrs.actors import Actor
 from iwrs.acts import act
-from iwrs.definition import StudyDefinition
 from iwrs.models import Study
 from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Signature
 from iwrs.signatures.services import keep, require_shown
 from iwrs.studies import lock_design
-from randomization.listing import ALGORITHM, Entry, ListDesign, commit, generate
+from randomization.listing import Entry, commit, generate
 from randomization.models import ListCommitment
+from randomization.unblinded.design import list_design, same_design
 from randomization.unblinded.models import (
     CallRelease,
     CodeBreakBudget,
@@ -25,17 +24,6 @@ from randomization.unblinded.models import (
     StratumCursor,
 )
 from randomization.unblinded.records import calls_record, list_record, release_record
-
-
-def list_design(definition: StudyDefinition) -> ListDesign:
-    """The generator's input, from the study definition."""
-    return ListDesign(
-        study=definition.study.code,
-        arms=tuple((arm.code, arm.ratio) for arm in definition.arms),
-        strata=tuple(stratum.key for stratum in definition.strata()),
-        block_sizes=definition.randomization.block_sizes,
-        length=definition.randomization.list_length,
-    )
 
 
 def generate_list(study: Study, *, by: Actor, seed: bytes | None = None) -> RandomizationList:
@@ -50,7 +38,7 @@ def generate_list(study: Study, *, by: Actor, seed: bytes | None = None) -> Rand
             title="A study with real subjects takes its seed from the operating system.",
             action="Generate the list without giving a seed.",
         )
-    design = list_design(study.definition)
+    design = list_design(study)
     seed = seed or secrets.token_bytes(32)
     entries = generate(design, seed)
     with act("generate list", by=by):
@@ -68,8 +56,9 @@ def generate_list(study: Study, *, by: Actor, seed: bytes | None = None) -> Rand
         made = RandomizationList.objects.create(
             study=study,
             number=RandomizationList.objects.filter(study=study).count() + 1,
-            algorithm=ALGORITHM,
-            design=asdict(design),
+            algorithm=design.method.algorithm,
+            design=design.as_json(),
+            dynamic=study.definition.randomization.dynamic,
             seed=seed,
             merkle_root=commit(entries, seed).root.hex(),
             generated_by=by.label,
@@ -162,7 +151,8 @@ def _store(made: RandomizationList, entries: tuple[Entry, ...]) -> None:
                 stratum_key=entry.stratum,
                 position=entry.position,
                 block=entry.block,
-                arm=entry.arm,
+                arm="" if made.dynamic else entry.arm,
+                draw=int(entry.arm) if made.dynamic else None,
             )
             for entry in entries
         ),
@@ -185,22 +175,12 @@ def _require_approvable(made: RandomizationList, by: Actor) -> None:
             title="A list is approved by two people, neither of whom generated it.",
             action="Ask another unblinded statistician.",
         )
-    now = asdict(list_design(made.study.definition))
-    if _as_json(now) != _as_json(made.design):
+    if not same_design(list_design(made.study).as_json(), made.design):
         raise Problem(
             code="definition_changed",
             title="The study definition changed after this list was generated.",
             action="Generate a new list.",
         )
-
-
-def _as_json(design: object) -> object:
-    """Tuples as lists, as JSON keeps them."""
-    if isinstance(design, dict):
-        return {key: _as_json(value) for key, value in design.items()}
-    if isinstance(design, list | tuple):
-        return [_as_json(value) for value in design]
-    return design
 
 
 def _activate(made: RandomizationList) -> None:

@@ -11,6 +11,7 @@ from enrolment.models import Centre, Subject
 from iwrs.models import Study
 from tests import factories as make
 from tests.concurrency import racer
+from tests.randomization.recomputed import decided_again
 from tests.roles import Logins
 
 pytestmark = pytest.mark.usefixtures("committed_db")
@@ -18,8 +19,8 @@ PER_CENTRE = 16
 
 
 @pytest.fixture
-def centres() -> list[Centre]:
-    study = make.a_study()
+def centres(request: pytest.FixtureRequest) -> list[Centre]:
+    study = make.a_study(method=getattr(request, "param", "permuted-blocks"))
     return [make.a_centre(study, cover=3) for _ in range(4)]
 
 
@@ -57,6 +58,7 @@ def places(logins: Logins) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.requirement("REQ-002")
+@pytest.mark.parametrize("centres", make.METHODS, indirect=True)
 def test_lists_are_used_in_order_without_gap(centres, logins: Logins):
     subjects = subjects_of(centres)
     race = racer.start(
@@ -70,14 +72,20 @@ def test_lists_are_used_in_order_without_gap(centres, logins: Logins):
 
     taken = places(logins)
     assert {row[4] for row in taken} == {each.pk for each in subjects}
-    assert all(row[3] == row[5] for row in taken)
+    keys = centres[0].study.definition.randomization
     by_stratum: dict[str, list[tuple[Any, ...]]] = {}
     for row in taken:
         by_stratum.setdefault(row[0], []).append(row)
-    assert len(by_stratum) == 4
+    assert len(by_stratum) == (1 if keys.dynamic else 4)
     for rows in by_stratum.values():
-        assert [row[1] for row in rows] == list(range(1, PER_CENTRE + 1))
-        _assert_balanced(centres[0].study, rows)
+        assert [row[1] for row in rows] == list(range(1, len(subjects) // len(by_stratum) + 1))
+    if keys.dynamic:
+        assert decided_again(centres[0].study) == len(subjects)
+    else:
+        assert all(row[3] == row[5] for row in taken)
+    if keys.method == "permuted-blocks":
+        for rows in by_stratum.values():
+            _assert_balanced(centres[0].study, rows)
     _assert_supplied(centres, logins)
 
 

@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from randomization.listing import ALGORITHM, Entry, ListDesign, ListDesignError, SeedError, generate
+from randomization.listing import Entry, ListDesign, ListDesignError, SeedError, generate
 from randomization.listing.keystream import KeyStream, stratum_nonce
+from randomization.methods import PermutedBlocks
+from tests.randomization.designs import in_blocks
 
+ALGORITHM = PermutedBlocks.algorithm
 PAGE = Path(__file__).parents[2] / "docs" / "algorithms" / "list.md"
 VECTORS = json.loads(re.search(r"```json\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)[1])
 SEED = bytes.fromhex(VECTORS["seed"])
@@ -30,7 +33,7 @@ GOOD = {
 
 def design_of_page() -> ListDesign:
     written = VECTORS["design"]
-    return ListDesign(
+    return in_blocks(
         study=written["study"],
         arms=tuple((code, ratio) for code, ratio in written["arms"]),
         strata=tuple(written["strata"]),
@@ -57,7 +60,7 @@ def test_page_names_the_algorithm_in_use():
 @pytest.mark.requirement("REQ-057")
 @pytest.mark.parametrize("vector", VECTORS["strata"], ids=lambda vector: vector["stratum"])
 def test_page_vectors_of_each_stratum(vector):
-    nonce = stratum_nonce(VECTORS["design"]["study"], vector["stratum"])
+    nonce = stratum_nonce(ALGORITHM, VECTORS["design"]["study"], vector["stratum"])
     stream = KeyStream(SEED, nonce)
     assert nonce.hex() == vector["nonce"]
     assert [stream.word() for _ in vector["first_words"]] == vector["first_words"]
@@ -150,7 +153,7 @@ def list_from_the_page(design: ListDesign, seed: bytes) -> list[tuple[str, int, 
         number = 0
         while len(arms) < design.length:
             number += 1
-            size = sorted(design.block_sizes)[below(len(design.block_sizes))]
+            size = sorted(design.method.block_sizes)[below(len(design.method.block_sizes))]
             times = size // sum(ratio for _, ratio in design.arms)
             block = [code for code, ratio in design.arms for _ in range(ratio * times)]
             for i in reversed(range(1, size)):
@@ -167,7 +170,7 @@ def designs(draw) -> ListDesign:
     times = draw(st.lists(st.integers(1, 4), min_size=1, max_size=3, unique=True))
     strata = draw(st.lists(st.sampled_from(["a", "b", "Québec", "Δ 1", "x=y"]), min_size=1,
                            max_size=3, unique=True))  # fmt: skip
-    return ListDesign(
+    return in_blocks(
         study=draw(st.sampled_from(["S-1", "S-2", "Étude"])),
         arms=tuple((f"ARM{place}", ratio) for place, ratio in enumerate(ratios)),
         strata=tuple(strata),
@@ -189,7 +192,7 @@ def test_second_generator_written_from_the_page_gives_the_same_list(design, seed
 
 
 def test_both_generators_agree_over_many_chunks_of_the_stream():
-    design = ListDesign("LONG", TWO_TO_ONE, ("all",), (9, 3, 6), 5_000)
+    design = in_blocks("LONG", TWO_TO_ONE, ("all",), (9, 3, 6), 5_000)
     assert [dataclasses.astuple(e) for e in generate(design, SEED)] == list_from_the_page(
         design, SEED
     )
@@ -202,7 +205,7 @@ def test_both_generators_agree_over_many_chunks_of_the_stream():
 @given(designs(), seeds)
 def test_every_prefix_is_as_balanced_as_the_ratio_and_the_largest_block_demand(design, seed):
     total = sum(ratio for _, ratio in design.arms)
-    times = max(design.block_sizes) // total
+    times = max(design.method.block_sizes) // total
     for stratum in design.strata:
         given_so_far: Counter[str] = Counter()
         for count, arm in enumerate("".join(blocks_of_codes(design, seed, stratum)), start=1):
@@ -223,7 +226,7 @@ def blocks_of_codes(design: ListDesign, seed: bytes, stratum: str) -> list[str]:
 
 @pytest.mark.parametrize("m", [1, 2, 3])
 def test_two_to_one_stays_within_two_m(m):
-    design = ListDesign("S", TWO_TO_ONE, ("all",), (3 * m,), 3_000)
+    design = in_blocks("S", TWO_TO_ONE, ("all",), (3 * m,), 3_000)
     excess, seen = 0, set()
     for entry in generate(design, SEED):
         excess += 1 if entry.arm == "A" else -2
@@ -244,7 +247,7 @@ def test_blocks_are_complete_of_an_allowed_size_and_exactly_in_ratio(design, see
         assert [entry.position for entry in mine] == list(range(1, len(mine) + 1))
         assert [entry.block for entry in mine] == sorted(sizes.elements())
         assert sorted(sizes) == list(range(1, len(sizes) + 1))
-        assert set(sizes.values()) <= set(design.block_sizes)
+        assert set(sizes.values()) <= set(design.method.block_sizes)
         assert len(mine) - sizes[len(sizes)] < design.length <= len(mine)
         counts = Counter((entry.block, entry.arm) for entry in mine)
         for block, size in sizes.items():
@@ -265,27 +268,27 @@ def test_longer_list_extends_the_shorter(design, seed, more):
 
 @pytest.mark.requirement("REQ-057")
 def test_same_inputs_give_the_same_list_and_order_of_sizes_does_not_matter():
-    design = ListDesign(**GOOD)
-    turned = ListDesign(**{**GOOD, "block_sizes": (6, 3)})
+    design = in_blocks(**GOOD)
+    turned = in_blocks(**{**GOOD, "block_sizes": (6, 3)})
     assert generate(design, SEED) == generate(design, SEED) == generate(turned, SEED)
 
 
 def test_strata_do_not_affect_each_other():
-    both = generate(ListDesign(**GOOD), SEED)
-    alone = generate(ListDesign(**{**GOOD, "strata": ("two",)}), SEED)
+    both = generate(in_blocks(**GOOD), SEED)
+    alone = generate(in_blocks(**{**GOOD, "strata": ("two",)}), SEED)
     assert tuple(entry for entry in both if entry.stratum == "two") == alone
 
 
 def test_streams_differ_by_stratum_study_and_seed():
     inputs = [("S1", "a", SEED), ("S1", "b", SEED), ("S2", "a", SEED), ("S1", "a", bytes(32))]
-    streams = [KeyStream(seed, stratum_nonce(study, key)) for study, key, seed in inputs]
+    streams = [KeyStream(seed, stratum_nonce(ALGORITHM, study, key)) for study, key, seed in inputs]
     words = [word for stream in streams for word in (stream.word() for _ in range(200))]
     # 800 words of 32 bits repeat by chance once in 13,000 tries.
     assert len(set(words)) == len(words)
 
 
 def test_text_moved_between_study_and_stratum_gives_another_stream():
-    assert stratum_nonce("S1", "1a") != stratum_nonce("S11", "a")
+    assert stratum_nonce(ALGORITHM, "S1", "1a") != stratum_nonce(ALGORITHM, "S11", "a")
 
 
 # Refusals
@@ -320,13 +323,13 @@ def test_text_moved_between_study_and_stratum_gives_another_stream():
 )
 def test_design_that_cannot_give_a_list_is_refused_with_the_reason(change, message):
     with pytest.raises(ListDesignError, match=message):
-        ListDesign(**{**GOOD, **change})
+        in_blocks(**{**GOOD, **change})
 
 
 @pytest.mark.parametrize("seed", [b"", bytes(31), bytes(33), "0" * 32, bytearray(32)])
 def test_seed_other_than_32_bytes_is_refused(seed):
     with pytest.raises(SeedError, match="seed"):
-        generate(ListDesign(**GOOD), seed)
+        generate(in_blocks(**GOOD), seed)
 
 
 def test_nonce_of_another_length_is_refused():
@@ -338,4 +341,4 @@ def test_nonce_of_another_length_is_refused():
 def test_printed_entry_and_design_do_not_tell_arm_or_block_size():
     entry = Entry(stratum="one", position=5, block=2, arm="SECRET")
     assert repr(entry) == "Entry(stratum='one', position=5)"
-    assert "block_sizes" not in repr(ListDesign(**GOOD))
+    assert "block_sizes" not in repr(in_blocks(**GOOD))

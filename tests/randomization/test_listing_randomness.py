@@ -7,7 +7,8 @@ from itertools import pairwise
 import pytest
 from scipy import stats
 
-from randomization.listing import Entry, ListDesign, generate
+from randomization.listing import Entry, generate
+from tests.randomization.designs import in_blocks
 
 # Fixed before the first run; a chance rejection in one of the tests below has odds of about 1%.
 SEEDS = [hashlib.sha256(f"uniformity {number}".encode()).digest() for number in range(4)]
@@ -24,7 +25,7 @@ def blocks_of(entries: tuple[Entry, ...], stratum: str) -> list[str]:
 
 
 def blocks_of_six(seed: bytes, count: int = 3_000, stratum: str = "all") -> list[str]:
-    design = ListDesign("UNIFORM", TWO_TO_ONE, (stratum,), (6,), 6 * count)
+    design = in_blocks("UNIFORM", TWO_TO_ONE, (stratum,), (6,), 6 * count)
     return blocks_of(generate(design, seed), stratum)
 
 
@@ -67,7 +68,7 @@ def test_all_fifteen_orders_of_a_block_of_six_are_equally_likely(seed):
 @pytest.mark.parametrize("biased", [shuffle_anywhere, shuffle_never_in_place])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_twin_a_biased_shuffle_is_caught(seed, biased, monkeypatch):
-    monkeypatch.setattr("randomization.listing.generator.shuffle", biased)
+    monkeypatch.setattr("randomization.methods.permuted_blocks.shuffle", biased)
     assert p_of_orders(blocks_of_six(seed)) < SIGNIFICANCE
 
 
@@ -96,7 +97,7 @@ def test_strata_agree_no_more_than_by_chance(seed):
 @pytest.mark.requirement("REQ-058")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_block_sizes_are_equally_likely_and_independent(seed):
-    design = ListDesign("SIZES", TWO_TO_ONE, ("all",), (3, 6, 9), 18_000)
+    design = in_blocks("SIZES", TWO_TO_ONE, ("all",), (3, 6, 9), 18_000)
     sizes = [len(block) for block in blocks_of(generate(design, seed), "all")]
     pairs = Counter(pairwise(sizes))
     table = [[pairs[one, next_] for next_ in (3, 6, 9)] for one in (3, 6, 9)]

@@ -16,7 +16,6 @@ from randomization.listing import (
     COMMITMENT,
     CommitmentError,
     Entry,
-    ListDesign,
     Proof,
     SeedError,
     commit,
@@ -26,6 +25,7 @@ from randomization.listing import (
     verify,
 )
 from randomization.listing.merkle import entry_bytes
+from tests.randomization.designs import in_blocks
 
 PAGE = Path(__file__).parents[2] / "docs" / "algorithms" / "list.md"
 VECTORS = json.loads(re.search(r"```json\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)[1])
@@ -34,7 +34,7 @@ ARMS = (("A", 2), ("B", 1))
 
 
 def list_of(size: int) -> tuple[Entry, ...]:
-    return generate(ListDesign("S", ARMS, ("one",), (3,), size), SEED)[:size]
+    return generate(in_blocks("S", ARMS, ("one",), (3,), size), SEED)[:size]
 
 
 def list_of_page() -> tuple[Entry, ...]:
@@ -42,7 +42,7 @@ def list_of_page() -> tuple[Entry, ...]:
     arms = tuple((code, ratio) for code, ratio in written["arms"])
     sizes = tuple(written["block_sizes"])
     return generate(
-        ListDesign(written["study"], arms, tuple(written["strata"]), sizes, written["length"]), SEED
+        in_blocks(written["study"], arms, tuple(written["strata"]), sizes, written["length"]), SEED
     )
 
 

@@ -41,6 +41,8 @@ WITHOUT_HISTORY = {
     "KitAssignment": "written by gate.assign_kit",
     "KitImport": "who imported which file, and when",
     "ListEntry": "frozen with its list, whose fingerprint is published",
+    "Decision": "written once by gate.allocate",
+    "Margin": "written once by gate.allocate, a new row for each place",
     "CoverKit": "frozen; which kit serves which place of a cohort",
     "VisitKit": "frozen; which kit was sent for which dispensation",
     # the seals over the history itself: written by seal_history only, and chained

@@ -2,6 +2,7 @@
 
 from iwrs.definition import StudyDefinition
 from randomization.listing import ListDesign, generate
+from randomization.methods import method_of
 from trial.nature import Nature, simulate
 
 
@@ -24,8 +25,8 @@ def simulated_trial(
             study=definition.study.code,
             arms=tuple((arm.code, arm.ratio) for arm in definition.arms),
             strata=tuple(stratum.key for stratum in definition.strata()),
-            block_sizes=definition.randomization.block_sizes,
             length=definition.randomization.list_length,
+            method=method_of(definition.randomization),
         )
         for entry in generate(design, list_seed):
             arms.setdefault(entry.stratum, []).append(entry.arm)

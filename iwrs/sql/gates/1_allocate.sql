@@ -1,7 +1,7 @@
 -- Give a subject the next place of its stratum's list. Returns nothing.
 --
--- IW001 the subject is not eligible, or not of a study with an active list
--- IW002 the stratum's list is used up
+-- IW001 the subject is not eligible
+-- IW002 there is no active list, it has no such stratum, or the stratum's part is used up
 -- IW009 too many calls were abandoned (see 0_open_calls.sql)
 -- IW500 anything else, without a detail
 -- The place is locked, then read, then taken: no SKIP LOCKED, so a rollback leaves no gap.
@@ -32,6 +32,7 @@ DECLARE
     v_status text;
     v_cursor unblinded.stratum_cursor;
     v_entry unblinded.list_entry;
+    v_arm text;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION USING ERRCODE = 'IW500';
@@ -46,10 +47,11 @@ BEGIN
 
     SELECT c.* INTO v_cursor
       FROM unblinded.stratum_cursor c JOIN unblinded.list l ON l.id = c.list_id
-     WHERE l.study_id = v_study AND l.status = 'active' AND c.stratum_key = v_stratum
+     WHERE l.study_id = v_study AND l.status = 'active'
+       AND c.stratum_key = CASE WHEN l.dynamic THEN 'all' ELSE v_stratum END
        FOR UPDATE OF c;
     IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'IW001';
+        RAISE EXCEPTION USING ERRCODE = 'IW002';
     END IF;
     IF v_cursor.used >= v_cursor.length THEN
         RAISE EXCEPTION USING ERRCODE = 'IW002';
@@ -63,10 +65,12 @@ BEGIN
     PERFORM unblinded.draw_call('stratum', v_cursor.id);
 
     SELECT e.* INTO STRICT v_entry FROM unblinded.list_entry e
-     WHERE e.list_id = v_cursor.list_id AND e.stratum_key = v_stratum
+     WHERE e.list_id = v_cursor.list_id AND e.stratum_key = v_cursor.stratum_key
        AND e.position = v_cursor.used + 1;
+    -- A place without an arm holds a draw: the list's method is a dynamic one.
+    v_arm := coalesce(nullif(v_entry.arm, ''), unblinded.minimize(v_entry, v_stratum));
     INSERT INTO unblinded.allocation (subject_id, entry_id, arm, allocated_at)
-    VALUES (p_subject, v_entry.id, v_entry.arm, clock_timestamp());
+    VALUES (p_subject, v_entry.id, v_arm, clock_timestamp());
     UPDATE unblinded.stratum_cursor c SET used = c.used + 1 WHERE c.id = v_cursor.id;
 EXCEPTION
     -- One place raises every refusal: neither a text nor a line number tells more than its code.

@@ -1,0 +1,57 @@
+"""What a list is made from: the study's definition and, where these are strata, its centres."""
+
+import json
+from typing import Any
+
+from enrolment.models import Centre
+from iwrs.definition import UNSTRATIFIED
+from iwrs.models import Study
+from iwrs.problems import Problem
+from randomization.listing import ListDesign
+from randomization.methods import method_of
+
+
+def list_design(study: Study) -> ListDesign:
+    """The generator's input. A dynamic method has one list of draws for the whole study."""
+    definition = study.definition
+    keys = definition.randomization
+    if keys.dynamic:
+        strata: tuple[str, ...] = (UNSTRATIFIED,)
+    else:
+        strata = tuple(stratum.key for stratum in definition.strata(sites(study)))
+    return ListDesign(
+        study=definition.study.code,
+        arms=tuple((arm.code, arm.ratio) for arm in definition.arms),
+        strata=strata,
+        length=keys.list_length,
+        method=method_of(keys),
+    )
+
+
+def sites(study: Study) -> list[dict[str, str]]:
+    """The different levels that the study's centres give, in order; one empty one if none do.
+
+    Raises `Problem` when centres are strata and there is none yet.
+    """
+    keys = study.definition.randomization
+    if not keys.stratify_by:
+        return [{}]
+    centres = Centre.objects.filter(study=study).order_by("number")
+    levels = [
+        keys.site_levels(country, number)
+        for country, number in centres.values_list("country_code", "number")
+    ]
+    if not levels:
+        raise Problem(
+            code="no_centres",
+            title="The study is stratified by its centres, and it has none yet.",
+            action="Add the centres first; strata of later centres are added to the list.",
+        )
+    return [levels[i] for i in range(len(levels)) if levels[i] not in levels[:i]]
+
+
+def same_design(now: dict[str, Any], made: dict[str, Any]) -> bool:
+    """Whether they are one design, as JSON keeps it. Centres may have been added meanwhile."""
+    left, right = json.loads(json.dumps(now)), json.loads(json.dumps(made))
+    later = set(left.pop("strata")) >= set(right.pop("strata"))
+    return later and left == right
