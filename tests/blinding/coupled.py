@@ -81,11 +81,13 @@ def rewrite_arms(database: str, entries: Mapping[int, str], contents: Mapping[in
             ("unblinded.kit_content", "kit_id", contents),
             ("unblinded.cover_kit", "kit_id", contents),
         ):
-            # In two steps: two kits of one place cannot have the same arm even for a moment.
-            owner.execute(f"UPDATE {table} SET arm = arm || '~'")
+            # In two steps: two kits of one place cannot have the same arm even for a moment. A
+            # place that holds a draw has no arm.
+            owner.execute(f"UPDATE {table} SET arm = arm || '~' WHERE arm <> ''")
             owner.execute(
                 f"UPDATE {table} t SET arm = new.arm"
-                f" FROM unnest(%s::bigint[], %s::text[]) AS new(key, arm) WHERE t.{key} = new.key",
+                f" FROM unnest(%s::bigint[], %s::text[]) AS new(key, arm)"
+                f" WHERE t.{key} = new.key AND t.arm <> ''",
                 [list(arms), list(arms.values())],
             )
         owner.execute("ANALYZE")

@@ -26,9 +26,9 @@ class Target:
     waiting: list[Subject]
 
 
-def a_target(*, cohorts: int = 2, waiting: int = 4) -> Target:
+def a_target(*, cohorts: int = 2, waiting: int = 4, method: str = "permuted-blocks") -> Target:
     """Commit a small trial; call it with the fixture `committed_db`."""
-    study = make.a_study()
+    study = make.a_study(method=method)
     centre, other = make.a_centre(study, cover=cohorts), make.a_centre(study, cover=1)
     treated = make.a_randomized_subject(centre)
     return Target(study, centre, other, treated, [make.a_subject(centre) for _ in range(waiting)])

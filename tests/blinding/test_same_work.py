@@ -18,6 +18,7 @@ from tests.blinding import coupled, hostile
 from tests.roles import as_unblinded
 
 ChangeArms = Callable[[Mapping[int, str]], dict[int, str]]
+Rewrite = Callable[[str, str], None]  # what differs between the first copy and the second
 
 # What an insider can ask after each call. Statistics of the own transaction, and of the server.
 OWN_COUNTERS = """
@@ -121,6 +122,42 @@ OPENING = "gate.code_break_opening(%s, 'Eve', 'Eve', 'other', 'x', now())"
 ASSIGN_LATER = "gate.assign_kit(%s, now()::date + 42, now()::date + 100, now())"
 
 
+def arms_changed(change: ChangeArms) -> Rewrite:
+    """The arm of every entry and kit of the second copy, changed."""
+
+    def rewrite(as_it_is: str, changed: str) -> None:
+        entries, contents = coupled.arms(as_it_is)
+        coupled.rewrite_arms(as_it_is, entries, contents)
+        coupled.rewrite_arms(changed, change(entries), change(contents))
+
+    return rewrite
+
+
+def draws_turned(as_it_is: str, changed: str) -> None:
+    """Every draw of the second copy from the other end: other tracks are taken."""
+    for database, draw in ((as_it_is, "draw"), (changed, "9007199254740991 - draw")):
+        with coupled.login("owner", database) as owner:
+            owner.execute(f"UPDATE unblinded.list_entry SET draw = {draw}")
+            owner.execute("ANALYZE")
+
+
+def tracks_swapped(as_it_is: str, changed: str) -> None:
+    """The same tracks are taken, and in the second copy they are of the other arms."""
+    with coupled.login("owner", as_it_is) as owner:
+        given = dict(owner.execute("SELECT entry_id, arm FROM unblinded.allocation").fetchall())
+    contents = coupled.arms(as_it_is)[1]
+    coupled.rewrite_arms(as_it_is, given, contents)
+    coupled.rewrite_arms(
+        changed, coupled.swapped({-1: "EVE", -2: "PBO"} | given), coupled.swapped(contents)
+    )
+    for database, arms in ((as_it_is, ["EVE", "PBO"]), (changed, ["PBO", "EVE"])):
+        with coupled.login("owner", database) as owner:
+            owner.execute(
+                "UPDATE unblinded.list SET design = jsonb_set(design, '{arms}', %s::jsonb)",
+                [json.dumps([[arms[0], 2], [arms[1], 1]])],
+            )
+
+
 @pytest.fixture
 def target(committed_db) -> hostile.Target:
     return hostile.a_target(cohorts=2, waiting=8)
@@ -135,7 +172,13 @@ def target(committed_db) -> hostile.Target:
     ],
 )
 def test_the_work_is_the_same_whichever_the_arm(target, settings):
-    assert differs_always(target, coupled.swapped, settings) == set()
+    assert differs_always(target, arms_changed(coupled.swapped), settings) == set()
+
+
+@pytest.mark.parametrize("rewrite", [draws_turned, tracks_swapped], ids=lambda each: each.__name__)
+def test_minimization_does_the_same_work_whichever_track_and_arm_it_takes(committed_db, rewrite):
+    target = hostile.a_target(cohorts=2, waiting=8, method="minimization")
+    assert differs_always(target, rewrite) == set()
 
 
 def test_a_difference_in_the_work_would_be_seen(target):
@@ -144,12 +187,12 @@ def test_a_difference_in_the_work_would_be_seen(target):
     def longer(arms: Mapping[int, str]) -> dict[int, str]:
         return {key: arm.ljust(8, "X") if arm == "PBO" else arm for key, arm in arms.items()}
 
-    seen = differs_always(target, longer, attempts=2)
+    seen = differs_always(target, arms_changed(longer), attempts=2)
     assert any(re.match(r"/allocate \d/wal bytes", name) for name in seen)
 
 
 def differs_always(
-    target: hostile.Target, change: ChangeArms, settings: str = "", attempts: int = 5
+    target: hostile.Target, rewrite: Rewrite, settings: str = "", attempts: int = 5
 ) -> set[str]:
     """What differs between the copies in every attempt.
 
@@ -159,20 +202,16 @@ def differs_always(
     visit = _sent_visit_kit(target)
     always: set[str] | None = None
     for _ in range(attempts):
-        found = set(_compare(target, change, settings, visit))
+        found = set(_compare(target, rewrite, settings, visit))
         always = found if always is None else always & found
         if not always:
             break
     return always or set()
 
 
-def _compare(
-    target: hostile.Target, change: ChangeArms, settings: str, visit: int
-) -> dict[str, Any]:
+def _compare(target: hostile.Target, rewrite: Rewrite, settings: str, visit: int) -> dict[str, Any]:
     with coupled.copies() as (as_it_is, changed):
-        entries, contents = coupled.arms(as_it_is)
-        coupled.rewrite_arms(as_it_is, entries, contents)
-        coupled.rewrite_arms(changed, change(entries), change(contents))
+        rewrite(as_it_is, changed)
         first = everything_seen(as_it_is, target, visit, settings)
         second = everything_seen(changed, target, visit, settings)
         given = [_arms_given(database) for database in (as_it_is, changed)]
