@@ -170,7 +170,7 @@ def _no_method(document: Mapping[str, Any]) -> Finding:
     """The key that says which keys the table may have is missing or not known."""
     loc = (_METHOD_TABLE, "method")
     found = at(document, *loc)
-    if found is None:
+    if found is ABSENT:
         return Finding(loc, ABSENT, _ALLOWED["missing"])
     words = ", ".join(show(name) for name in METHOD_KEYS)
     near = _nearest(found, list(METHOD_KEYS))

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, Strict
 from pydantic_core import PydanticCustomError
 
 from iwrs.definition.part import Part
-from iwrs.definition.wording import Slug
+from iwrs.definition.wording import CountryCode, Slug
 
 SITE_FACTORS = ("country", "region", "centre")
 OTHER_REGION = "other"  # of a country that no region names
@@ -33,7 +33,6 @@ def _coin(value: str) -> str:
 
 
 CoinText = Annotated[str, Strict(), AfterValidator(_coin)]
-CountryCode = Annotated[str, Strict(), Field(pattern="^[A-Z]{2}$")]
 SiteFactor = Literal["country", "region", "centre"]
 
 

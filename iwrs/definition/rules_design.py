@@ -106,7 +106,9 @@ def _site_factors(document: Document) -> Iterator[Finding]:
             message = "is a level that randomization.stratify_by takes from the centre"
             yield Finding((*loc, "key"), factor["key"], message)
     regions = at(document, "randomization", "regions")
-    if not isinstance(regions, Mapping):
+    if regions is ABSENT:
+        regions = {}
+    elif not isinstance(regions, Mapping):
         return
     if "region" in given and not regions:
         message = 'name at least one region, since stratify_by has "region"'
