@@ -65,7 +65,7 @@ def test_weights_are_those_of_the_file() -> None:
         ("complete", {"stratify_by": ["site"]}, 'must be one of: "country", "region", "centre"'),
         ("complete", {"stratify_by": ["centre", "centre"]}, "may stand only once"),
         ("complete", {"stratify_by": ["region"]}, "name at least one region"),
-        ("complete", {"regions": {"eu": ["Germany"]}}, "must be 2 capital letters"),
+        ("complete", {"regions": {"eu": ["Germany"]}}, "must be a country code of two letters A-Z"),
         ("complete", {"regions": {"eu": ["DE"], "dach": ["DE"]}}, "is in region eu already"),
         ("minimization", {"list_length": 700}, "must be 760 or more"),
     ],

@@ -25,9 +25,7 @@ def test_every_method_but_permuted_blocks_has_a_vector_and_all_have_a_row():
 @pytest.mark.parametrize("vector", VECTORS["lists"], ids=lambda each: str(each)[:40])
 def test_lists_of_the_page(vector):
     method = from_json(vector)
-    design = ListDesign(
-        VECTORS["study"], ARMS, tuple(VECTORS["strata"]), VECTORS["length"], method
-    )
+    design = ListDesign(VECTORS["study"], ARMS, tuple(VECTORS["strata"]), VECTORS["length"], method)
     entries = generate(design, SEED)
     for stratum, arms in zip(VECTORS["strata"], vector["arms"], strict=True):
         assert "".join(each.arm for each in entries if each.stratum == stratum) == arms
