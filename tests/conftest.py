@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.db import connections
+from playwright.sync_api import Browser, sync_playwright
 from pytest_django import DjangoDbBlocker
 
 from tests import bootstrap
@@ -25,6 +26,16 @@ Argon2PasswordHasher.parallelism = 1
 @pytest.fixture(scope="session")
 def django_db_setup() -> None:
     """The database is this process's clone of the template; nothing is left to do."""
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, once for each process: Playwright allows no second loop."""
+    where = os.environ.get("IWRS_CHROMIUM", "/usr/bin/chromium")
+    with sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=where, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -41,11 +41,12 @@ class ListDesign:
         _check_text("study", self.study)
         _check_arms(self.arms)
         _check_strata(self.strata)
+        _check_whole_number("length", self.length)
         try:
-            self.method.check(self.arms)
+            self.method.check(self.arms, self.length)
         except MethodError as error:
             raise ListDesignError(str(error)) from None
-        _check_length(self.length, len(self.strata), self.method.longest_run)
+        _check_most(self.length, len(self.strata), self.method.longest_run)
 
     def as_json(self) -> dict[str, Any]:
         """The design as a list's record and an exported bundle keep it."""
@@ -143,9 +144,7 @@ def _check_strata(strata: object) -> None:
     _check_distinct("strata", strata)
 
 
-def _check_length(length: object, strata: int, largest_block: int) -> None:
-    _check_whole_number("length", length)
-    assert isinstance(length, int)
+def _check_most(length: int, strata: int, largest_block: int) -> None:
     most = strata * (length + largest_block - 1)
     if most > MAX_ENTRIES:
         raise ListDesignError(

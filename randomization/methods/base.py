@@ -34,8 +34,8 @@ class Method(Protocol):
     algorithm: ClassVar[str]
     blocks: ClassVar[bool]
 
-    def check(self, arms: Arms) -> None:
-        """Raise `MethodError` unless the parameters are right for these arms."""
+    def check(self, arms: Arms, length: int) -> None:
+        """Raise `MethodError` unless the parameters are right for these arms and so many places."""
 
     def runs(self, arms: Arms, words: Words) -> Iterator[list[str]]:
         """The contents of one list's places, without end; a list never stops within a run."""
@@ -60,7 +60,7 @@ class Sequential:
         """For each track the whole number to which its probability is proportional."""
         raise NotImplementedError
 
-    def check(self, arms: Arms) -> None:
+    def check(self, arms: Arms, length: int) -> None:
         """Any arms will do, unless a subclass says otherwise."""
 
     def runs(self, arms: Arms, words: Words) -> Iterator[list[str]]:

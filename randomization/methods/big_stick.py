@@ -20,7 +20,7 @@ class BigStick(Sequential):
 
     bound: int
 
-    def check(self, arms: Arms) -> None:
+    def check(self, arms: Arms, length: int) -> None:
         """Raise `MethodError` for a bound outside 1 to 1000."""
         require_whole("bound", self.bound, 1, 1000)
 

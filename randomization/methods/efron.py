@@ -20,7 +20,7 @@ class Efron(Sequential):
 
     coin: str
 
-    def check(self, arms: Arms) -> None:
+    def check(self, arms: Arms, length: int) -> None:
         """Certainty would make every second allocation known beforehand."""
         if Coin.of(self.coin).against == 0:
             raise MethodError("coin: must be below 1, or allocations are no longer random.")

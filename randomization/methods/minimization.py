@@ -43,7 +43,7 @@ class Minimization:
     coin: str
     weights: tuple[tuple[str, int], ...] = ()
 
-    def check(self, arms: Arms) -> None:
+    def check(self, arms: Arms, length: int) -> None:
         """Raise `MethodError` for an unknown imbalance, or a coin or weight out of range."""
         if self.imbalance not in IMBALANCES:
             raise MethodError(f"imbalance: must be one of {', '.join(IMBALANCES)}.")

@@ -24,7 +24,7 @@ class PermutedBlocks:
     # Sites must not learn block sizes (ICH E9 2.3.2), so they stay out of a printed design.
     block_sizes: tuple[int, ...] = field(repr=False)
 
-    def check(self, arms: Arms) -> None:
+    def check(self, arms: Arms, length: int) -> None:
         """Raise `MethodError` for a size that is no balance, too large, or given twice."""
         sizes = self.block_sizes
         if not isinstance(sizes, tuple):

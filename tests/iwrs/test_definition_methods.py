@@ -35,7 +35,7 @@ def test_every_method_is_taken_from_a_study_file(method: str) -> None:
     definition = study(table(method))
     made = method_of(definition.randomization)
     assert made.name == method
-    made.check(tuple((arm.code, arm.ratio) for arm in definition.arms))
+    made.check(tuple((arm.code, arm.ratio) for arm in definition.arms), 900)
     again = StudyDefinition.model_validate(definition.model_dump(mode="json"))
     assert again.randomization == definition.randomization
 

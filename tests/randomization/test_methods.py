@@ -302,6 +302,13 @@ def test_parameters_that_cannot_be_used_are_refused(method: Method, message):
         ListDesign("S", TWO_TO_ONE, ("all",), 3, method)
 
 
+def test_an_urn_may_not_hold_more_balls_than_a_word_counts():
+    arms = (("A", 100), ("B", 99))
+    with pytest.raises(ListDesignError, match=r"added: after 22000 places .* 4356000"):
+        ListDesign("S", arms, ("all",), 22_000, Urn(0, 1000))
+    ListDesign("S", arms, ("all",), 21_000, Urn(0, 1000))
+
+
 @pytest.mark.parametrize(
     "method",
     [*SEQUENTIAL, PermutedBlocks((3, 6)), Minimization("range", "1", (("f", 2),))],
