@@ -73,8 +73,12 @@ class CoverKit(models.Model):
         return f"{self.cohort_id}/{self.position}"
 
 
+@audited
 class VisitKit(models.Model):
-    """The kit sent for one planned dispensation of a randomized subject."""
+    """The kit sent for one planned dispensation of a randomized subject.
+
+    A kit that was retired before its visit is replaced in the same row; history keeps the first.
+    """
 
     dispensation = models.OneToOneField(
         "dispensing.Dispensation", on_delete=models.DO_NOTHING, related_name="+", primary_key=True

@@ -132,7 +132,8 @@ def places_of(database: str, subjects: set[int]) -> set[int]:
         rows = owner.execute(
             "WITH theirs AS (SELECT a.kit_id FROM unblinded.kit_assignment a"
             "    WHERE a.subject_id = ANY(%(subjects)s)"
-            "  UNION SELECT v.kit_id FROM unblinded.visit_kit v"
+            # Its history: a kit that was retired before its visit gave its row to the next.
+            "  UNION SELECT v.kit_id FROM unblinded.visit_kit_event v"
             "    JOIN dispensing_dispensation d ON d.id = v.dispensation_id"
             "    WHERE d.subject_id = ANY(%(subjects)s))"
             " SELECT other.kit_id FROM theirs JOIN unblinded.kit_content c USING (kit_id)"

@@ -44,7 +44,6 @@ WITHOUT_HISTORY = {
     "Decision": "written once by gate.allocate",
     "Margin": "written once by gate.allocate, a new row for each place",
     "CoverKit": "frozen; which kit serves which place of a cohort",
-    "VisitKit": "frozen; which kit was sent for which dispensation",
     # the seals over the history itself: written by seal_history only, and chained
     "Batch": "a link of the chain of seals",
     "Segment": "the sealed rows of one table in a batch",
