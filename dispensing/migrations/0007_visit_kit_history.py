@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('dispensing', '0005_reduction_in_error'),
+        ('dispensing', '0006_first_dose_in_error'),
     ]
 
     operations = [
