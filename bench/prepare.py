@@ -34,6 +34,11 @@ from randomization.unblinded.services import approve_list, generate_list  # noqa
 
 CODE = "benchmark"
 CENTRES = 16
+METHOD = os.environ.get("BENCH_METHOD", "permuted-blocks")
+KEYS = {
+    "permuted-blocks": "block_sizes = [3, 6]",
+    "minimization": 'imbalance = "range"\ncoin = "4/5"',
+}
 PEOPLE = [Actor(label=f"Statistician {n}") for n in range(3)]
 
 
@@ -42,12 +47,15 @@ def study(subjects: int) -> dict[str, Any]:
     text = (Path(__file__).parent.parent / "studies" / "bolero2.toml").read_text(encoding="utf-8")
     for key, value in {
         "code": f'"{CODE}"',
-        "list_length": subjects // 3 + 30,
+        "method": f'"{METHOD}"',
+        "block_sizes": KEYS[METHOD],
+        "list_length": subjects if METHOD == "minimization" else subjects // 3 + 30,
         "max_subjects": subjects,
         "planned_subjects": subjects,
         "cohort_size": subjects // CENTRES + 1,
     }.items():
-        text = re.sub(rf"^{key} = \S+", f"{key} = {value}", text, count=1, flags=re.MULTILINE)
+        line = value if key == "block_sizes" else f"{key} = {value}"
+        text = re.sub(rf"^{key} = [^#\n]+", f"{line} ", text, count=1, flags=re.MULTILINE)
     loaded = parse_definition(text)
     made = studies.load(loaded, by=SYSTEM, list_exists=lambda study: False).study
     for number in range(CENTRES):

@@ -64,7 +64,17 @@ def base() -> dict[str, str]:
     return {**os.environ, "IWRS_INSECURE_HTTP": "1", "IWRS_LOG_LEVEL": "ERROR"}
 
 
-def prepare(services: Services, subjects: int) -> dict[str, object]:
+STEPS = (
+    ("study", "blinded"),
+    ("list", "unblinded"),
+    ("stock", "unblinded"),
+    ("subjects", "blinded"),
+)
+
+
+def prepare(
+    services: Services, subjects: int, steps: tuple[tuple[str, str], ...] = STEPS
+) -> dict[str, object]:
     """Migrate and fill; return what the runs need to know."""
     owner = owner_environment(services.urls, services.secrets, base())
     subprocess.run(
@@ -72,12 +82,7 @@ def prepare(services: Services, subjects: int) -> dict[str, object]:
     )
     facts: dict[str, object] = {}
     web = {p.side: p for p in PROCESSES if p.name.startswith("web")}
-    for step, side in (
-        ("study", "blinded"),
-        ("list", "unblinded"),
-        ("stock", "unblinded"),
-        ("subjects", "blinded"),
-    ):
+    for step, side in steps:
         own = environment(web[side], services.urls, services.secrets, base())  # type: ignore[index]
         own.pop("IWRS_POOL", None)
         done = subprocess.run(
@@ -92,17 +97,27 @@ def prepare(services: Services, subjects: int) -> dict[str, object]:
 
 
 def raw(services: Services, facts: dict[str, object], clients: int, each: int) -> Result:
-    """pgbench: each client has its own subjects, so that no act is repeated."""
+    """Both gate functions under pgbench. Each client has its own subjects: no act is repeated."""
     today = datetime.now(UTC).date()
+    script = RAW.format(on=today, until=today + timedelta(days=60))
+    given = {"subject": facts["raw_subject"], "dispensation": facts["raw_dispensation"]}
+    return pgbench(services.urls.blinded, script, clients, each, given)
+
+
+def pgbench(
+    url: str, script: str, clients: int, each: int, given: dict[str, object] | None = None
+) -> Result:
+    """A script under pgbench with one login; `given` are its variables, beside `i` and `each`."""
     folder = Path(tempfile.mkdtemp(prefix="iwrs-bench-"))
-    script = folder / "raw.sql"
-    script.write_text(RAW.format(on=today, until=today + timedelta(days=60)), encoding="utf-8")
-    parts = urlsplit(services.urls.blinded)
+    file = folder / "script.sql"
+    file.write_text(script, encoding="utf-8")
+    parts = urlsplit(url)
+    variables = {"i": 0, "each": each} | (given or {})
     command = [
         str(PGBENCH),
-        *("-n", "-f", str(script), "-c", str(clients), "-j", "2", "-t", str(each)),
-        *("-D", "i=0", "-D", f"each={each}", "-D", f"subject={facts['raw_subject']}"),
-        *("-D", f"dispensation={facts['raw_dispensation']}", "-l", "--log-prefix", f"{folder}/log"),
+        *("-n", "-f", str(file), "-c", str(clients), "-j", "2", "-t", str(each)),
+        *(word for name, value in variables.items() for word in ("-D", f"{name}={value}")),
+        *("-l", "--log-prefix", f"{folder}/log"),
         *("-h", parse_qs(parts.query)["host"][0], "-U", str(parts.username), parts.path[1:]),
     ]
     done = subprocess.run(
