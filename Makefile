@@ -33,6 +33,8 @@ prove: $(READY) programs  ## slow proofs: large replays, long fault runs, adviso
 bench: $(READY)  ## ratios within one run
 	$(BIN)/python -m bench.randomize $(ARGS)
 	$(BIN)/python -m bench.audit
+	$(BIN)/python -m bench.listing
+	$(BIN)/python -m bench.allocate
 
 # Debian's packages for the tests: a browser for the pages, curl and jq for what docs/api.md shows,
 # unzip for an opened extract. What a machine has already stays as it is.
