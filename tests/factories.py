@@ -1,5 +1,6 @@
 """Small real studies for tests, made through the same services as in production."""
 
+import hashlib
 import itertools
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -22,7 +23,10 @@ from iwrs.definition import LoadedDefinition, StudyDefinition, parse_definition
 from iwrs.models import Study
 from iwrs.signatures import Signature
 from randomization import drills
+from randomization.listing.split import commitment_of
+from randomization.unblinded import seeds
 from randomization.unblinded import services as lists
+from randomization.unblinded.models_life import SplitSeed
 from tests.roles import as_unblinded
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -246,6 +250,18 @@ def a_holder(study: Study, public_key: str = "", **more: object) -> EmergencyHol
         by=STATISTICIANS[0],
         **more,  # type: ignore[arg-type]
     )
+
+
+def a_split(study: Study, *, opened: int = 0, fill: str = "") -> SplitSeed:
+    """A seed to which two people committed and `opened` of them opened. Call as unblinded."""
+    people = STATISTICIANS[1:]
+    drawn = [hashlib.sha256(f"{fill}{study.code}{n}".encode()).hexdigest() for n in range(2)]
+    for person, share in zip(people, drawn, strict=True):
+        split = seeds.commit_share(study, commitment_of(share), by=person).split
+    for person, share in list(zip(people, drawn, strict=True))[:opened]:
+        signature = Signature(person.label, clock.now(), "I drew this share")
+        seeds.open_share(split, share, by=person, signature=signature)
+    return split
 
 
 def at(year: int, month: int, day: int, hour: int = 10) -> datetime:

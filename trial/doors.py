@@ -193,6 +193,10 @@ PORTAL = {
 UNBLINDED = {
     "generate-list": on_study(Act.MANAGE_LIST),
     "approve-list": on_study(Act.MANAGE_LIST),
+    "split-seed": on_study(Act.MANAGE_LIST),
+    "commit-share": on_study(Act.MANAGE_LIST),
+    "open-share": on_study(Act.MANAGE_LIST),
+    "end-split-seed": on_study(Act.MANAGE_LIST),
     "release-allocation": on_study(Act.MANAGE_LIST),
     "import-kits": on_study(Act.MANAGE_STOCK),
     "stock-centre": on_study(Act.MANAGE_STOCK),

@@ -7,6 +7,7 @@ from dsmb.unblinded import views as releases
 from dsmb.unblinded import views_packs as packs
 from iwrs.views import health
 from randomization.unblinded import views as lists
+from randomization.unblinded import views_seeds as seeds
 from trial.audit import views as trails
 from trial.views_unblinded import Home
 
@@ -27,6 +28,10 @@ urlpatterns = [
                 path("audit/csv/", trails.CsvCopy.as_view(), name="audit-csv"),
                 path("audit/pdf/", trails.PdfCopy.as_view(), name="audit-pdf"),
                 path("list/generate/", lists.GenerateList.as_view(), name="generate-list"),
+                path("list/seed/", seeds.SeedPage.as_view(), name="split-seed"),
+                path("list/seed/commit/", seeds.CommitShare.as_view(), name="commit-share"),
+                path("list/seed/<int:pk>/open/", seeds.OpenShare.as_view(), name="open-share"),
+                path("list/seed/<int:pk>/end/", seeds.EndSplit.as_view(), name="end-split-seed"),
                 path("list/<int:pk>/approve/", lists.ApproveList.as_view(), name="approve-list"),
                 path(
                     "list/strata/<int:pk>/release/",

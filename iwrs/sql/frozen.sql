@@ -59,6 +59,8 @@ BEGIN
              'study_id name who public_key registered_by registered_at'),
             ('unblinded.list',
              'study_id number algorithm design seed merkle_root generated_by generated_at'),
+            ('unblinded.split_seed', 'study_id number begun_by begun_at'),
+            ('unblinded.seed_share', 'split_id place by commitment committed_at'),
             ('unblinded.stratum_cursor', 'list_id stratum_key length used'),
             ('unblinded.centre_calls', 'completed')
           ) AS listed (name, columns), unnest(string_to_array(listed.columns, ' ')) AS col
@@ -77,6 +79,8 @@ BEGIN
                string_agg(quote_literal(col), ', ') AS arguments
           FROM (VALUES
             ('public.enrolment_subject', 'randomized_at', 'strata stratum_key randomized_at'),
+            ('unblinded.seed_share', 'opened_at', 'share opened_at'),
+            ('unblinded.split_seed', 'ended_at', 'ended_by ended_at ended_why used_at'),
             ('public.enrolment_deviation', 'approved_at',
              'subject_id question reason requested_by requested_at approved_by approved_at')
           ) AS listed (name, since, columns), unnest(string_to_array(listed.columns, ' ')) AS col

@@ -1,11 +1,54 @@
 """Forms of the unblinded statistician."""
 
-from iwrs.forms import PortalForm, reason_field
+from typing import Any
+
+from django import forms
+
+from iwrs.forms import PortalForm, choice_field, reason_field
 from iwrs.signatures.forms import SignedForm
+
+SPLIT = "split"
 
 
 class GenerateForm(PortalForm):
-    """Nothing to fill in: the list comes from the study definition and a new secret seed."""
+    """The list comes from the study definition and a new secret seed: whose, is asked when two
+    people have made one.
+    """
+
+    def __init__(self, split: object, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if split is not None:
+            sources = [(SPLIT, f"{split}, made by two people")]
+            sources.append(("system", "A new one, drawn by the operating system"))
+            self.fields["seed"] = choice_field("Which seed?", sources)
+
+
+def _hexadecimal(label: str, help_text: str, **attributes: str) -> forms.CharField:
+    attributes |= {"autocomplete": "off", "spellcheck": "false"}
+    return forms.CharField(
+        label=label,
+        help_text=help_text,
+        max_length=200,
+        widget=forms.TextInput(attrs=attributes),
+        error_messages={
+            "required": "Give 64 hexadecimal digits.",
+            "max_length": "Give 64 hexadecimal digits.",
+        },
+    )
+
+
+class CommitForm(PortalForm):
+    commitment = _hexadecimal(
+        "Commitment", "SHA-256 of the 64 characters of your share: 64 hexadecimal digits."
+    )
+
+
+class OpenShareForm(SignedForm):
+    share = _hexadecimal("Your share", "The 64 hexadecimal digits that you kept.")
+
+
+class EndSplitForm(PortalForm):
+    why = reason_field("Why is this seed given up?")
 
 
 class ReleaseForm(SignedForm):

@@ -23,15 +23,20 @@ from randomization.unblinded.models import (
     RandomizationList,
     StratumCursor,
 )
+from randomization.unblinded.models_life import ListOrigin, SplitSeed
 from randomization.unblinded.records import calls_record, list_record, release_record
+from randomization.unblinded.seeds import seed_of, use_split
 
 
-def generate_list(study: Study, *, by: Actor, seed: bytes | None = None) -> RandomizationList:
-    """Make the study's list from a new seed of the operating system, or from the one given.
+def generate_list(
+    study: Study, *, by: Actor, seed: bytes | None = None, split: SplitSeed | None = None
+) -> RandomizationList:
+    """Make the study's list from a new seed of the operating system, or from a split seed.
 
     A seed serves one list only, ever; the database refuses a second use. Only a simulated study
-    accepts a seed from outside: who gives a seed knows the list.
+    accepts a `seed` from outside: who gives a seed knows the list.
     """
+    source = _source(seed, split)
     if seed is not None and not study.simulated:
         raise Problem(
             code="seed_given",
@@ -39,7 +44,7 @@ def generate_list(study: Study, *, by: Actor, seed: bytes | None = None) -> Rand
             action="Generate the list without giving a seed.",
         )
     design = list_design(study)
-    seed = seed or secrets.token_bytes(32)
+    seed = seed_of(split) if split else seed or secrets.token_bytes(32)
     entries = generate(design, seed)
     with act("generate list", by=by):
         lock_design(study)
@@ -64,8 +69,23 @@ def generate_list(study: Study, *, by: Actor, seed: bytes | None = None) -> Rand
             generated_by=by.label,
             generated_at=clock.now(),
         )
+        if split:
+            use_split(split)
+        ListOrigin.objects.create(
+            list=made,
+            source=source,
+            split=split,
+            definition_version=study.version.number,
+            definition_sha256=study.version.sha256,
+        )
         _store(made, entries)
         return made
+
+
+def _source(seed: bytes | None, split: SplitSeed | None) -> str:
+    if split is not None:
+        return ListOrigin.Source.SPLIT
+    return ListOrigin.Source.SYSTEM if seed is None else ListOrigin.Source.GIVEN
 
 
 def approve_list(made: RandomizationList, *, by: Actor, signature: Signature) -> RandomizationList:

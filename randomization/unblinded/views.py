@@ -11,9 +11,11 @@ from iwrs.forms import PortalForm
 from iwrs.permissions import Act
 from iwrs.signatures import Record
 from iwrs.signatures.services import signatures_of
-from randomization.unblinded.forms import GenerateForm, ReleaseForm
+from randomization.unblinded.checks import report
+from randomization.unblinded.forms import SPLIT, GenerateForm, ReleaseForm
 from randomization.unblinded.models import ListEntry, RandomizationList, StratumCursor
 from randomization.unblinded.records import calls_record, list_record, release_record
+from randomization.unblinded.seeds import current_split, is_complete
 from randomization.unblinded.services import (
     abandoned,
     approve_list,
@@ -30,7 +32,6 @@ class GenerateList(StudyAct):
     """Make a new list; two other people approve it."""
 
     act = Act.MANAGE_LIST
-    form_class = GenerateForm
     heading = "Generate a randomization list"
     explain = (
         "The list is made from the study definition and a new secret seed. "
@@ -38,8 +39,14 @@ class GenerateList(StudyAct):
     )
     submit = "Generate the list"
 
+    def form(self, typed: Any = None) -> PortalForm:
+        split = current_split(self.study)
+        self.split = split if is_complete(split) else None
+        return GenerateForm(self.split, typed)
+
     def perform(self, form: PortalForm) -> HttpResponse:
-        made = generate_list(self.study, by=self.by)
+        split = self.split if form.cleaned_data.get("seed") == SPLIT else None
+        made = generate_list(self.study, by=self.by, split=split)
         return self.done(f"List {made.number} is generated. It waits for two approvals.")
 
 
@@ -63,6 +70,7 @@ class ApproveList(Signing, StudyAct):
         return super().context() | {
             "made": self.made,
             "strata": contents(self.made),
+            "checks": report(self.made),
             "arms": self.study.definition.arms,
             "signatures": signatures_of([list_record(self.made)]),
         }

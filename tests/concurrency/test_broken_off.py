@@ -72,17 +72,17 @@ def test_a_process_killed_in_the_middle_leaves_nothing(subject, logins: Logins, 
     with holder.transaction():
         holder.execute(LOCKED[row])
         race = racer.start(logins.url("blinded"), "randomize", [[subject.pk]])
-        backend = _waiting_backend(owner)
+        backend = waiting_backend(owner)
         os.killpg(race.process.pid, signal.SIGKILL)
         race.process.communicate()
-    _wait_until_gone(owner, backend)
+    wait_until_gone(owner, backend)
     assert written(owner) == before
     answer = randomize(subject, by=make.TESTER)
     assert answer.first_time
     assert answer.kit is not None
 
 
-def _waiting_backend(owner: psycopg.Connection) -> int:
+def waiting_backend(owner: psycopg.Connection) -> int:
     """The server process that waits for the lock."""
     for _ in range(300):
         row = owner.execute(
@@ -95,7 +95,7 @@ def _waiting_backend(owner: psycopg.Connection) -> int:
     raise AssertionError("the process never came to the lock")
 
 
-def _wait_until_gone(owner: psycopg.Connection, backend: int) -> None:
+def wait_until_gone(owner: psycopg.Connection, backend: int) -> None:
     for _ in range(300):
         row = owner.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [backend]).fetchone()
         if row is None:

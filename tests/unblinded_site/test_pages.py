@@ -1,5 +1,7 @@
 """The unblinded staff site: lists by two people, kits by file, alarms, recipients' keys."""
 
+import hashlib
+
 import pyrage
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -14,11 +16,13 @@ from dsmb.unblinded.models import RecipientKey
 from iwrs.accounts.models import Role, StudyRole, User
 from iwrs.models import Study
 from iwrs.signatures.models import SignedRecord
+from randomization.listing.split import commitment_of
 from randomization.models import ListCommitment
 from randomization.unblinded.models import CallRelease, RandomizationList, StratumCursor
+from randomization.unblinded.models_life import SplitSeed
 from randomization.unblinded.records import release_record
 from tests.dispensing.depots import fill_depot, lots, years_ahead
-from tests.factories import a_centre, a_study
+from tests.factories import a_centre, a_split, a_study
 from tests.roles import as_unblinded
 from tests.signing import components
 from tests.unblinded_site.conftest import PASSWORD, Browser
@@ -300,12 +304,11 @@ class TestReleases:
 def test_every_page_needs_a_person(study: Study):
     from trial.urls_unblinded import urlpatterns
 
-    names = [each.name for each in urlpatterns[-1].url_patterns]
-    assert len(names) == 15
-    for name in names:
-        arguments = (
-            [study.code, 1] if name.startswith(("approve", "release-", "end-")) else [study.code]
-        )
+    pages = urlpatterns[-1].url_patterns
+    assert len(pages) >= 19
+    for page in pages:
+        name = page.name
+        arguments = [study.code, 1] if "pk" in page.pattern.converters else [study.code]
         response = Browser().get(reverse(name, args=arguments))
         assert response.status_code == 302, name
         assert response.url.startswith(reverse("sign-in")), name
@@ -320,3 +323,53 @@ def test_pages_say_nothing_under_the_blinded_role(study: Study, person):
     browser = Browser(person(Role.SUPPLY_MANAGER))
     client: Client = browser._client
     assert client.get("/").status_code == 302
+
+
+class TestSeedOfTwoPeople:
+    def test_two_people_make_a_seed_and_a_third_generates(self, study: Study, person):
+        people = [person(Role.UNBLINDED_STATISTICIAN) for _ in range(2)]
+        first, second = (Browser(each) for each in people)
+        page = reverse("split-seed", args=[study.code])
+        assert reverse("generate-list", args=[study.code]) not in text_of(first.get(page))
+        shares = [hashlib.sha256(text).hexdigest() for text in (b"first", b"second")]
+        give = reverse("commit-share", args=[study.code])
+        assert "python3 -c" in text_of(first.get(give))
+        wrong = first.post(give, commitment="not hexadecimal")
+        assert wrong.status_code == 422
+        assert "not hexadecimal" in text_of(wrong)  # what was typed stays
+        for browser, share in zip((first, second), shares, strict=True):
+            assert browser.post(give, commitment=commitment_of(share)).status_code == 302
+        with as_unblinded():
+            split = SplitSeed.objects.get()
+        address = reverse("open-share", args=[study.code, split.pk])
+        assert address in text_of(second.get(page))
+        assert sign(first, people[0], address, share=shares[1]).status_code == 422
+        for user, browser, share in zip(people, (first, second), shares, strict=True):
+            opened = sign(browser, user, address, share=share)
+            assert opened.status_code == 302, text_of(opened)
+        text = text_of(first.get(page))
+        assert not any(share in text for share in shares)
+        self.generate(study, Browser(person(Role.UNBLINDED_STATISTICIAN)))
+
+    def generate(self, study: Study, browser: Browser) -> None:
+        address = reverse("generate-list", args=[study.code])
+        assert "Split seed 1, made by two people" in text_of(browser.get(address))
+        assert browser.post(address).status_code == 422  # which seed?
+        assert browser.post(address, seed="split").status_code == 302
+        report = text_of(browser.get(reverse("approve-list", args=[study.code, the_list().pk])))
+        assert "Split seed 1, shares of Unblinded statistician" in report
+        assert report.count("Passed") >= 7
+        assert "Failed" not in report
+        assert "Which seed?" not in text_of(browser.get(address))  # it is used up
+
+    def test_a_seed_is_given_up_on_its_page(self, study: Study, person):
+        browser = Browser(person(Role.UNBLINDED_STATISTICIAN))
+        with as_unblinded():
+            split = a_split(study)
+        address = reverse("end-split-seed", args=[study.code, split.pk])
+        assert browser.post(address, why="").status_code == 422
+        assert browser.post(address, why="Share lost").status_code == 302
+        assert "Share lost" in text_of(browser.get(reverse("split-seed", args=[study.code])))
+        assert browser.post(address, why="Again").status_code == 409
+        gone = reverse("end-split-seed", args=[a_study(with_list=False).code, split.pk])
+        assert browser.get(gone).status_code == 404

@@ -88,6 +88,8 @@ NOUNS = {
     "randomization.listcommitment": Noun("published list", ()),
     "randomization.randomization": Noun("randomization", ("number",)),
     "randomization.randomizationlist": Noun("list", ("number",)),
+    "randomization.seedshare": Noun("share of a seed", ("place",)),
+    "randomization.splitseed": Noun("split seed", ("number",)),
 }
 FIELDS = {
     "assessed_on": "day of the scan",

@@ -1,0 +1,99 @@
+"""Where a list came from, and seeds that two people make. Schema `unblinded`."""
+
+from django.db import models
+from django.db.models import Q
+
+from iwrs.audit import audited, audited_fields
+from iwrs.models import Study
+from randomization.unblinded.models import RandomizationList
+
+
+@audited
+class SplitSeed(models.Model):
+    """A seed that two people make together. It stays in the record when it comes to nothing."""
+
+    study = models.ForeignKey(Study, on_delete=models.DO_NOTHING, related_name="+")
+    number = models.PositiveIntegerField()
+    begun_by = models.CharField(max_length=200)
+    begun_at = models.DateTimeField()
+    ended_by = models.CharField(max_length=200, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_why = models.CharField(max_length=300, blank=True)
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = 'unblinded"."split_seed'
+        constraints = [
+            models.UniqueConstraint("study", "number", name="split_seed_number_once"),
+            models.UniqueConstraint(
+                "study", condition=Q(ended_at=None, used_at=None), name="one_split_seed_at_a_time"
+            ),
+            models.CheckConstraint(
+                name="split_seed_ends_with_a_reason",
+                condition=Q(ended_at=None, ended_by="", ended_why="")
+                | Q(ended_at__isnull=False, used_at=None) & ~Q(ended_by="") & ~Q(ended_why=""),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Split seed {self.number}"
+
+
+# The share itself is secret, in the history too.
+@audited_fields("id", "split", "place", "by", "commitment", "committed_at", "opened_at")
+class SeedShare(models.Model):
+    """One person's part of a seed: first its commitment, then the share."""
+
+    split = models.ForeignKey(SplitSeed, on_delete=models.PROTECT, related_name="shares")
+    place = models.PositiveSmallIntegerField()
+    by = models.CharField(max_length=200)
+    commitment = models.CharField(max_length=64)
+    committed_at = models.DateTimeField()
+    share = models.CharField(max_length=64, blank=True)
+    opened_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = 'unblinded"."seed_share'
+        constraints = [
+            models.UniqueConstraint("split", "place", name="two_shares_of_a_seed"),
+            models.UniqueConstraint("split", "by", name="two_people_share_a_seed"),
+            models.UniqueConstraint("commitment", name="a_share_serves_once"),
+            models.CheckConstraint(name="share_one_or_two", condition=Q(place__in=[1, 2])),
+            models.CheckConstraint(
+                name="a_share_is_opened_whole",
+                condition=Q(share="", opened_at=None) | ~Q(share="") & Q(opened_at__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Share {self.place}"
+
+
+class ListOrigin(models.Model):
+    """Where a list came from: its seed and its definition. Written with the list, once."""
+
+    class Source(models.TextChoices):
+        SYSTEM = "system", "Drawn by the operating system"
+        SPLIT = "split", "Made by two people, of whom neither alone knows it"
+        GIVEN = "given", "Given from outside, for simulated data"
+
+    list = models.OneToOneField(RandomizationList, on_delete=models.PROTECT, related_name="origin")
+    source = models.CharField(max_length=10, choices=Source.choices)
+    split = models.OneToOneField(
+        SplitSeed, on_delete=models.PROTECT, null=True, blank=True, related_name="origin"
+    )
+    definition_version = models.PositiveIntegerField()
+    definition_sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        db_table = 'unblinded"."list_origin'
+        constraints = [
+            models.CheckConstraint(
+                name="a_split_seed_is_named",
+                condition=Q(source="split", split__isnull=False)
+                | ~Q(source="split") & Q(split=None),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.list_id}: {self.get_source_display()}"
