@@ -24,6 +24,10 @@ class ListCommitment(models.Model):
     """
 
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="list_commitments")
+    list_number = models.PositiveIntegerField(default=1)
+    part = models.PositiveSmallIntegerField(
+        default=0, help_text="0 for the list as approved, 1 and up for its extensions."
+    )
     algorithm = models.CharField(max_length=40)
     merkle_root = models.CharField(max_length=64)
     active = models.BooleanField(default=True)
@@ -32,8 +36,9 @@ class ListCommitment(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                "study", condition=models.Q(active=True), name="one_active_list_per_study"
-            )
+                "study", condition=models.Q(active=True, part=0), name="one_active_list_per_study"
+            ),
+            models.UniqueConstraint("study", "list_number", "part", name="list_published_once"),
         ]
 
     def __str__(self) -> str:

@@ -101,13 +101,21 @@ def a_study(
     return studies.set_status(study, status, by=TESTER)
 
 
-def an_active_list(study: Study) -> None:
-    """Generate the study's list and let two people approve it."""
+def an_active_list(study: Study, *, split: bool = False) -> None:
+    """Generate the study's list and let two people approve it. `split`: two make its seed."""
     with as_unblinded():
-        made = lists.generate_list(study, by=STATISTICIANS[0])
+        seed = a_split(study, opened=2) if split else None
+        made = lists.generate_list(study, by=STATISTICIANS[0], split=seed)
         for person in STATISTICIANS[1:]:
             signature = Signature(person.label, clock.now(), "I approve this list")
             made = lists.approve_list(made, by=person, signature=signature)
+
+
+def a_listed_study(*, length: int = 30, split: bool = False) -> Study:
+    """An open study with an active list, whose seed two people made if `split`."""
+    study = a_study(with_list=False, length=length)
+    an_active_list(study, split=split)
+    return study
 
 
 def a_centre(study: Study, *, cover: int = 1, active: bool = True, **fields: object) -> Centre:

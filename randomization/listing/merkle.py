@@ -6,7 +6,7 @@ tried one by one. Tree shape and proofs: RFC 6962, section 2.1. See docs/algorit
 """
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from iwrs.merkle import HASH_BYTES, Level, leaf_hash, levels, node_hash
@@ -86,6 +86,16 @@ def prove(entries: Sequence[Entry], commitment: Commitment, index: int) -> Proof
         )
     path = _path(tree, index)
     return Proof(entries[index], commitment.salts[index], index, commitment.size, path)
+
+
+def proofs(entries: Sequence[Entry], commitment: Commitment) -> Iterator[Proof]:
+    """The proof of every entry, in order; the tree is built once.
+
+    They lead to the root of these entries: whether it is the published one, `verify` says.
+    """
+    tree = levels(_leaves(entries, commitment.salts))
+    for index, (entry, salt) in enumerate(zip(entries, commitment.salts, strict=True)):
+        yield Proof(entry, salt, index, commitment.size, _path(tree, index))
 
 
 def verify(

@@ -206,6 +206,7 @@ def _require_approvable(made: RandomizationList, by: Actor) -> None:
 def _activate(made: RandomizationList) -> None:
     ListCommitment.objects.create(
         study_id=made.study_id,
+        list_number=made.number,
         algorithm=made.algorithm,
         merkle_root=made.merkle_root,
         approved_at=clock.now(),
