@@ -94,9 +94,9 @@ def generate(algorithm, design, seed):
 def minimize(design, margins, stratum, draw):
     """The arm of one subject, from the counts so far; then the counts are raised."""
     lanes, weigh = tracks(design), dict(design["weights"])
-    none, scores = [0] * len(lanes), [0] * len(lanes)
-    factors = [part.split("=", 1) for part in stratum.split("|")] if stratum != "all" else []
-    levels = [(f, margins.setdefault((f, level), none.copy())) for f, level in factors]
+    scores, levels = [0] * len(lanes), []
+    for level in stratum.split("|"):
+        levels.append((level.split("=")[0], margins.setdefault(level, [0] * len(lanes))))
     for track in range(len(lanes)):
         for factor, counts in levels:
             c = [count + (at == track) for at, count in enumerate(counts)]

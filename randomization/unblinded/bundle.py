@@ -115,7 +115,7 @@ def _allocations(study: Study) -> Iterator[dict[str, Any]]:
     """In the order of the gate. `asked` is the stratum that was recorded at randomization."""
     rows = (
         Allocation.objects.filter(entry__list__study=study)
-        .select_related("entry__list", "subject__randomization")
+        .select_related("entry__list", "entry__decision", "subject__randomization")
         .order_by("allocated_at", "pk")
     )
     for each in rows.iterator():
@@ -128,5 +128,14 @@ def _allocations(study: Study) -> Iterator[dict[str, Any]]:
             "stratum": each.entry.stratum_key,
             "position": each.entry.position,
             "arm": each.arm,
+            "decision": _decision(each),
             "at": each.allocated_at.isoformat(),
         }
+
+
+def _decision(allocation: Allocation) -> dict[str, Any] | None:
+    """How a dynamic method decided; tracks are counted from 0."""
+    kept = getattr(allocation.entry, "decision", None)
+    if kept is None:
+        return None
+    return {"scores": kept.scores, "weights": kept.weights, "track": kept.track}

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from iwrs.models import StudyVersion
 from randomization.listing import Entry, ListDesign, commit, generate
+from randomization.methods import PermutedBlocks, from_json
 from randomization.unblinded.models import ListEntry, RandomizationList
 from randomization.unblinded.models_life import ListOrigin, SplitSeed
 
@@ -23,11 +24,10 @@ class Check:
 def stored_entries(made: RandomizationList) -> tuple[Entry, ...]:
     """The places as they are stored, in the order of the list: strata as the design names them."""
     order = {key: place for place, key in enumerate(made.design["strata"])}
-    rows = ListEntry.objects.filter(list=made).values_list(
-        "stratum_key", "position", "block", "arm"
-    )
+    rows = ListEntry.objects.filter(list=made)
+    entries = (Entry(each.stratum_key, each.position, each.block, each.content) for each in rows)
     return tuple(
-        Entry(*row) for row in sorted(rows, key=lambda r: (order.get(r[0], len(order)), r[0], r[1]))
+        sorted(entries, key=lambda e: (order.get(e.stratum, len(order)), e.stratum, e.position))
     )
 
 
@@ -38,8 +38,8 @@ def design_of(made: RandomizationList) -> ListDesign:
         study=kept["study"],
         arms=tuple((code, ratio) for code, ratio in kept["arms"]),
         strata=tuple(kept["strata"]),
-        block_sizes=tuple(kept["block_sizes"]),
         length=kept["length"],
+        method=from_json({"method": "permuted-blocks"} | kept),  # lists before there were others
     )
 
 
@@ -61,10 +61,21 @@ def report(made: RandomizationList) -> list[Check]:
         ),
         _strata(design, entries),
         _positions(entries),
-        *_blocks(design, entries),
-        _shares_of_arms(design, entries),
-        _runs(entries),
+        *_by_method(made, design, entries),
     ]
+
+
+def _by_method(
+    made: RandomizationList, design: ListDesign, entries: tuple[Entry, ...]
+) -> Iterator[Check]:
+    """What there is to see in the arms: nothing where the places are draws."""
+    if isinstance(design.method, PermutedBlocks):
+        yield from _blocks(design, design.method.block_sizes, entries)
+    if made.dynamic:
+        yield Check("Places", f"{len(entries)} draws; each arm is decided when its subject comes.")
+    else:
+        yield _shares_of_arms(design, entries)
+        yield _runs(entries)
 
 
 def _source(made: RandomizationList) -> Iterator[Check]:
@@ -111,7 +122,9 @@ def _positions(entries: tuple[Entry, ...]) -> Check:
     return Check("Positions", "From 1 in each stratum, no gap, none twice.", passed=right)
 
 
-def _blocks(design: ListDesign, entries: tuple[Entry, ...]) -> Iterator[Check]:
+def _blocks(
+    design: ListDesign, allowed: tuple[int, ...], entries: tuple[Entry, ...]
+) -> Iterator[Check]:
     """Each block is of an allowed size, exactly in the ratio, and follows the one before."""
     whole = sum(ratio for _, ratio in design.arms)
     sizes: Counter[int] = Counter()
@@ -122,7 +135,7 @@ def _blocks(design: ListDesign, entries: tuple[Entry, ...]) -> Iterator[Check]:
             size = sum(arms.values())
             sizes[size] += 1
             expected = {code: ratio * size // whole for code, ratio in design.arms}
-            wrong += block != number or size not in design.block_sizes or dict(arms) != expected
+            wrong += block != number or size not in allowed or dict(arms) != expected
     counted = ", ".join(f"{count} of {size}" for size, count in sorted(sizes.items()))
     yield Check("Blocks in the ratio", f"{wrong} blocks are not.", passed=wrong == 0)
     yield Check("Block sizes", f"{counted}.")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from iwrs.models import Study
 from randomization.listing import Commitment, Entry, commit, generate, verify
 from randomization.listing.merkle import proofs
+from randomization.methods import Minimization, tracks
 from randomization.models import Randomization
 from randomization.unblinded.bundle import published_root
 from randomization.unblinded.checks import design_of, stored_entries
@@ -89,26 +90,65 @@ def _cursor_faults(made: RandomizationList) -> Iterator[str]:
 
 
 def _allocation_faults(study: Study) -> Iterator[str]:
-    """(2) Replay: each subject has the next place of the recorded stratum, and its arm."""
+    """(2) Replay: each subject has the next place of the recorded stratum, and the arm that stands
+    there or, of a dynamic method, that follows from its draw and the margins before.
+    """
     used: Counter[tuple[int, str]] = Counter()
+    replays: dict[int, Replay] = {}
     rows = (
         Allocation.objects.filter(entry__list__study=study)
-        .select_related("entry__list", "subject__randomization")
+        .select_related("entry__list", "entry__decision", "subject__randomization")
         .order_by("allocated_at", "pk")
     )
     for each in rows.iterator():
         entry, who = each.entry, f"subject {each.subject.number}"
+        place = f"place {entry.position} of {entry.stratum_key}"
         used[entry.list_id, entry.stratum_key] += 1
         turn = used[entry.list_id, entry.stratum_key]
         if entry.position != turn:
-            yield f"{who}: has place {entry.position} of {entry.stratum_key}, {turn} was next"
+            yield f"{who}: has {place}, {turn} was next"
         known = getattr(each.subject, "randomization", None)
+        asked = known.stratum_key if known else ""
         if known is None:
             yield f"{who}: has a place and was not randomized"
-        elif known.stratum_key != entry.stratum_key:
-            yield f"{who}: was in stratum {known.stratum_key}, has a place of {entry.stratum_key}"
-        if each.arm != entry.arm:
-            yield f"{who}: the arm is not that of place {entry.position} of {entry.stratum_key}"
+        if entry.list.dynamic:
+            replay = replays.setdefault(entry.list_id, Replay(entry.list))
+            yield from (f"{who}: {fault} of {place}" for fault in replay.faults(each, asked))
+        elif known and asked != entry.stratum_key:
+            yield f"{who}: was in stratum {asked}, has a place of {entry.stratum_key}"
+        elif each.arm != entry.arm:
+            yield f"{who}: the arm is not that of {place}"
+
+
+class Replay:
+    """The decisions of one dynamic list, made again one after the other."""
+
+    def __init__(self, made: RandomizationList) -> None:
+        design = design_of(made)
+        assert isinstance(design.method, Minimization)
+        self.method, self.arms = design.method, design.arms
+        self.margins: dict[str, list[int]] = {}
+
+    def faults(self, allocation: Allocation, asked: str) -> Iterator[str]:
+        """What is wrong with the next decision. `asked`: the stratum key of the randomization."""
+        kept = getattr(allocation.entry, "decision", None)
+        if allocation.entry.draw is None or kept is None:
+            yield "the decision is missing"
+            return
+        if kept.stratum_key != asked:
+            yield "the levels are not those of the randomization"
+        none = [0] * len(tracks(self.arms))
+        mine = {
+            level.split("=")[0]: self.margins.setdefault(level, none.copy())
+            for level in asked.split("|")
+        }
+        again = self.method.decide(self.arms, mine, allocation.entry.draw)
+        if (list(again.scores), list(again.weights)) != (kept.scores, kept.weights):
+            yield "the scores and weights are not those that follow from the margins"
+        if (again.track, again.arm) != (kept.track, allocation.arm):
+            yield "the arm is not that which follows from the draw"
+        for counts in mine.values():
+            counts[again.track] += 1
 
 
 def _subject_faults(study: Study) -> Iterator[str]:

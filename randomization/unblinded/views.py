@@ -1,5 +1,6 @@
 """Pages of the unblinded statistician: generate a list, approve it, release the gate."""
 
+from collections import Counter
 from typing import Any, ClassVar
 
 from django.db.models import Count
@@ -25,6 +26,7 @@ from randomization.unblinded.services import (
 )
 
 RELEASE_MEANING = "I looked at these calls, and it is safe to go on"
+_SHOWN_ELSEWHERE = {"study", "strata"}
 MEANING = "I reviewed this randomization list's design and approve its use"
 
 
@@ -70,6 +72,7 @@ class ApproveList(Signing, StudyAct):
         return super().context() | {
             "made": self.made,
             "strata": contents(self.made),
+            "parameters": parameters(self.made),
             "checks": report(self.made),
             "arms": self.study.definition.arms,
             "signatures": signatures_of([list_record(self.made)]),
@@ -136,13 +139,28 @@ def contents(made: RandomizationList) -> list[dict[str, Any]]:
         .values_list("stratum_key")
         .annotate(Count("block", distinct=True))
     )
-    arms = made.study.definition.arm_codes
+    arms = [] if made.dynamic else [code for code, _ in made.design["arms"]]
+    totals = Counter(dict.fromkeys(blocks, 0))
+    for (key, _), number in places.items():
+        totals[key] += number
     return [
         {
             "stratum": key,
             "blocks": blocks[key],
             "places": [(arm, places.get((key, arm), 0)) for arm in arms],
-            "total": sum(places.get((key, arm), 0) for arm in arms),
+            "total": totals[key],
         }
         for key in sorted(blocks)
     ]
+
+
+def parameters(made: RandomizationList) -> list[tuple[str, str]]:
+    """The method's name and parameters, as the design keeps them."""
+    shown = {key: value for key, value in made.design.items() if key not in _SHOWN_ELSEWHERE}
+    return [(key.replace("_", " ").capitalize(), _in_words(value)) for key, value in shown.items()]
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(_in_words(each) for each in value) or "none"
+    return str(value)

@@ -230,7 +230,7 @@ class TestDatabase:
             ("UPDATE unblinded.list SET seed = set_byte(seed, 0, get_byte(seed, 0) # 1)",
              "list 1: the seed is not that of the two shares"),
             ("UPDATE unblinded.list SET design = jsonb_set(design, '{study}', '\"other\"')",
-             "list 1: place 1 of visceral=yes|sensitive=yes is not what design and seed give"),
+             "is not what design and seed give"),
             ("UPDATE unblinded.list SET merkle_root = overlay(merkle_root placing 'x' from 5)",
              "list 1: the root is not the one that was published"),
             ("UPDATE randomization_listcommitment SET merkle_root = repeat('0', 64)",
@@ -258,6 +258,73 @@ class TestDatabase:
         assert not any(seed[:16] in fault or "EVE" in fault for fault in faults)
         if "counted" not in named and "no place" not in named:
             assert outside_faults(bundle(study)), "the stand-alone program found nothing"
+
+
+class TestMethods:
+    """Both follow every method; minimization from its draws and the margins before each."""
+
+    @pytest.fixture(params=list(make.METHODS))
+    def played(self, request, committed_db) -> Study:
+        study = make.a_study(
+            method=request.param, keys='stratify_by = ["country"]', with_list=False
+        )
+        centres = [make.a_centre(study, cover=2, country_code=code) for code in ("DE", "FR")]
+        make.an_active_list(study)
+        for turn in range(10):
+            strata = {
+                "visceral": ["yes", "no"][turn % 2],
+                "sensitive": ["yes", "no"][turn // 3 % 2],
+            }
+            make.a_randomized_subject(centres[turn % 3 % 2], strata=strata)
+        return study
+
+    def test_each_method_is_followed(self, played, tmp_path, logins):
+        assert inside_faults(played) == []
+        made = bundle(played)
+        assert outside_faults(made) == []
+        with as_unblinded():
+            write_bundle(played, tmp_path / "b.zip")
+        assert run(tmp_path / "b.zip").returncode == 0
+        other = changed(made["allocations"][4]["arm"])
+        made["allocations"][4]["arm"] = other
+        named = f"subject {made['allocations'][4]['subject']}: the arm is not that"
+        assert any(fault.startswith(named) for fault in outside_faults(made))
+        logins.superuser().execute(
+            "UPDATE unblinded.allocation SET arm = %s WHERE id IN"
+            " (SELECT id FROM unblinded.allocation ORDER BY id OFFSET 4 LIMIT 1)",
+            [other],
+        )
+        assert any(fault.startswith(named) for fault in inside_faults(played))
+
+
+class TestMinimization:
+    @pytest.fixture
+    def played(self, committed_db) -> Study:
+        study = make.a_study(method="minimization")
+        centre = make.a_centre(study, cover=2)
+        for turn in range(8):
+            strata = {"visceral": ["yes", "no"][turn % 2], "sensitive": "yes"}
+            make.a_randomized_subject(centre, strata=strata)
+        return study
+
+    @pytest.mark.parametrize(
+        ("change", "named"),
+        [
+            ("UPDATE unblinded.list_entry SET draw = draw # 1 WHERE position = 2",
+             "list 1: place 2 of all is not what design and seed give"),
+            ("UPDATE unblinded.decision SET scores[1] = scores[1] + 1",
+             "the scores and weights are not those that follow from the margins of place 1 of all"),
+            ("UPDATE unblinded.decision SET track = (track + 1) % 3",
+             "the arm is not that which follows from the draw of place 1 of all"),
+            ("UPDATE unblinded.decision SET stratum_key = 'visceral=no|sensitive=no'",
+             "the levels are not those of the randomization of place 1 of all"),
+            ("DELETE FROM unblinded.decision", "the decision is missing of place 1 of all"),
+        ],
+    )  # fmt: skip
+    def test_one_change_is_named(self, played, logins: Logins, change: str, named: str):
+        assert inside_faults(played) == []
+        logins.superuser().execute(change)
+        assert any(named in fault for fault in inside_faults(played))
 
 
 class TestCommand:

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('iwrs', '0004_history_of_edc_clients'),
-        ('randomization', '0005_code_break_opened_by'),
+        ('randomization', '0006_methods'),
     ]
 
     operations = [

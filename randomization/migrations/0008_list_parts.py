@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('iwrs', '0004_history_of_edc_clients'),
-        ('randomization', '0006_split_seed'),
+        ('randomization', '0007_split_seed'),
     ]
 
     operations = [
