@@ -193,6 +193,9 @@ PORTAL = {
 UNBLINDED = {
     "generate-list": on_study(Act.MANAGE_LIST),
     "approve-list": on_study(Act.MANAGE_LIST),
+    "extend-list": on_study(Act.MANAGE_LIST),
+    "approve-extension": on_study(Act.MANAGE_LIST),
+    "withdraw-extension": on_study(Act.MANAGE_LIST),
     "split-seed": on_study(Act.MANAGE_LIST),
     "commit-share": on_study(Act.MANAGE_LIST),
     "open-share": on_study(Act.MANAGE_LIST),

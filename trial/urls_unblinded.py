@@ -7,6 +7,7 @@ from dsmb.unblinded import views as releases
 from dsmb.unblinded import views_packs as packs
 from iwrs.views import health
 from randomization.unblinded import views as lists
+from randomization.unblinded import views_extension as extensions
 from randomization.unblinded import views_seeds as seeds
 from trial.audit import views as trails
 from trial.views_unblinded import Home
@@ -32,6 +33,17 @@ urlpatterns = [
                 path("list/seed/commit/", seeds.CommitShare.as_view(), name="commit-share"),
                 path("list/seed/<int:pk>/open/", seeds.OpenShare.as_view(), name="open-share"),
                 path("list/seed/<int:pk>/end/", seeds.EndSplit.as_view(), name="end-split-seed"),
+                path("list/<int:pk>/extend/", extensions.ExtendList.as_view(), name="extend-list"),
+                path(
+                    "list/extensions/<int:pk>/approve/",
+                    extensions.ApproveExtension.as_view(),
+                    name="approve-extension",
+                ),
+                path(
+                    "list/extensions/<int:pk>/withdraw/",
+                    extensions.WithdrawExtension.as_view(),
+                    name="withdraw-extension",
+                ),
                 path("list/<int:pk>/approve/", lists.ApproveList.as_view(), name="approve-list"),
                 path(
                     "list/strata/<int:pk>/release/",

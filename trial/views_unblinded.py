@@ -18,7 +18,14 @@ from iwrs.accounts.events import recent_locks
 from iwrs.accounts.models import SignInEvent
 from iwrs.models import Study
 from iwrs.permissions import Act
-from randomization.unblinded.models import RandomizationList
+from randomization.unblinded.extension import (
+    active_list,
+    low_strata,
+    missing_strata,
+    open_extension,
+)
+from randomization.unblinded.models import RandomizationList, StratumCursor
+from randomization.unblinded.models_life import ListExtension
 
 LOCKS_SHOWN = 20
 
@@ -32,15 +39,16 @@ class StudyDesk:
     manages_stock: bool
     lists: list[RandomizationList] = field(default_factory=list)
     to_sign: set[int] = field(default_factory=set)
+    active: RandomizationList | None = None
+    low: list[StratumCursor] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    extension: ListExtension | None = None
+    signs_extension: bool = False
     alarms: list[GateAlarm] = field(default_factory=list)
     lots: list[LotStock] = field(default_factory=list)
     imports: list[KitImport] = field(default_factory=list)
     supply: SupplyPlan | None = None
     locks: list[SignInEvent] = field(default_factory=list)
-
-    @property
-    def has_active_list(self) -> bool:
-        return any(each.status == RandomizationList.Status.ACTIVE for each in self.lists)
 
 
 class Home(Page):
@@ -64,12 +72,25 @@ def desk(study: Study, user: Any) -> StudyDesk:
         made.lists = list(RandomizationList.objects.filter(study=study).order_by("-number"))
         made.to_sign = {each.pk for each in made.lists if _may_sign(each, str(user))}
         made.alarms += [alarm for alarm in alarms if alarm.kind == "stratum"]
+        made.active = active_list(study)
+        _extension(made, str(user))
     if made.manages_stock:
         made.alarms += [alarm for alarm in alarms if alarm.kind == "centre"]
         made.lots = stock(study)
         made.imports = list(KitImport.objects.filter(study=study).order_by("-pk")[:5])
         made.supply = unmet(study, clock.study_now(study.replay_now))
     return made
+
+
+def _extension(made: StudyDesk, label: str) -> None:
+    """Strata that run low or are missing, and the extension that waits."""
+    if made.active is None:
+        return
+    made.low, made.missing = low_strata(made.active), missing_strata(made.active)
+    made.extension = open_extension(made.active)
+    if made.extension is not None:
+        before = {made.extension.generated_by, made.extension.first_approved_by}
+        made.signs_extension = label not in before
 
 
 def _may_sign(made: RandomizationList, label: str) -> bool:

@@ -62,7 +62,9 @@ BEGIN
              'study_id number algorithm design seed merkle_root generated_by generated_at'),
             ('unblinded.split_seed', 'study_id number begun_by begun_at'),
             ('unblinded.seed_share', 'split_id place by commitment committed_at'),
-            ('unblinded.stratum_cursor', 'list_id stratum_key length used'),
+            ('unblinded.list_extension',
+             'list_id part length strata before merkle_root generated_by generated_at'),
+            ('unblinded.stratum_cursor', 'list_id stratum_key used'),
             ('unblinded.centre_calls', 'completed')
           ) AS listed (name, columns), unnest(string_to_array(listed.columns, ' ')) AS col
          GROUP BY listed.name
@@ -93,6 +95,23 @@ BEGIN
                        v_table.columns, v_table.name, v_table.since, v_table.arguments);
     END LOOP;
 END $$;
+
+-- A stratum's list only becomes longer, and only as far as it has places.
+CREATE OR REPLACE FUNCTION public.length_grows() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NEW.length < OLD.length OR (NEW.length > OLD.length AND NOT EXISTS (
+        SELECT 1 FROM unblinded.list_entry e
+         WHERE e.list_id = NEW.list_id AND e.stratum_key = NEW.stratum_key
+           AND e.position = NEW.length)) THEN
+        RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'a list only grows, and with its places';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE OR REPLACE TRIGGER length_grows BEFORE UPDATE OF length ON unblinded.stratum_cursor
+    FOR EACH ROW EXECUTE FUNCTION public.length_grows();
 
 -- When something happened at the door is the database's own time, whatever the caller says.
 CREATE OR REPLACE FUNCTION public.own_record_time() RETURNS trigger

@@ -15,9 +15,9 @@ from iwrs import clock
 from iwrs.models import Study
 from randomization.listing import Entry, commit
 from randomization.models import ListCommitment
-from randomization.unblinded.checks import stored_entries
 from randomization.unblinded.models import Allocation, RandomizationList
 from randomization.unblinded.models_life import ListOrigin
+from randomization.unblinded.parts import parts_of
 
 FORMAT = "iwrs-list-bundle/1"
 SCRIPT = Path(__file__).resolve().parents[1] / "outside" / "verify_list.py"
@@ -83,11 +83,12 @@ def _list(made: RandomizationList) -> dict[str, Any]:
         "split": _split(origin),
         "parts": [
             {
-                "root": made.merkle_root,
-                "published": published_root(made),
-                "design": made.design,
-                "entries": _with_salts(stored_entries(made), seed),
+                "root": part.root,
+                "published": published_root(made, part.number),
+                "design": part.design.as_json(),
+                "entries": _with_salts(part.entries, seed),
             }
+            for part in parts_of(made)
         ],
     }
 
@@ -104,7 +105,7 @@ def _split(origin: ListOrigin | None) -> dict[str, Any] | None:
 
 
 def _with_salts(entries: tuple[Entry, ...], seed: bytes) -> list[list[Any]]:
-    salts = commit(entries, seed).salts
+    salts = commit(entries, seed).salts if entries else ()
     return [
         [entry.stratum, entry.position, entry.block, entry.arm, salt.hex()]
         for entry, salt in zip(entries, salts, strict=True)

@@ -7,9 +7,10 @@ from itertools import groupby
 
 from iwrs.models import StudyVersion
 from randomization.listing import Entry, ListDesign, commit, generate
-from randomization.methods import PermutedBlocks, from_json
-from randomization.unblinded.models import ListEntry, RandomizationList
+from randomization.methods import PermutedBlocks
+from randomization.unblinded.models import RandomizationList
 from randomization.unblinded.models_life import ListOrigin, SplitSeed
+from randomization.unblinded.parts import parts_of
 
 
 @dataclass(frozen=True)
@@ -21,32 +22,10 @@ class Check:
     passed: bool | None = None
 
 
-def stored_entries(made: RandomizationList) -> tuple[Entry, ...]:
-    """The places as they are stored, in the order of the list: strata as the design names them."""
-    order = {key: place for place, key in enumerate(made.design["strata"])}
-    rows = ListEntry.objects.filter(list=made)
-    entries = (Entry(each.stratum_key, each.position, each.block, each.content) for each in rows)
-    return tuple(
-        sorted(entries, key=lambda e: (order.get(e.stratum, len(order)), e.stratum, e.position))
-    )
-
-
-def design_of(made: RandomizationList) -> ListDesign:
-    """The generator's input as the list keeps it."""
-    kept = made.design
-    return ListDesign(
-        study=kept["study"],
-        arms=tuple((code, ratio) for code, ratio in kept["arms"]),
-        strata=tuple(kept["strata"]),
-        length=kept["length"],
-        method=from_json({"method": "permuted-blocks"} | kept),  # lists before there were others
-    )
-
-
 def report(made: RandomizationList) -> list[Check]:
     """Every check of a list, in the order in which a reviewer asks."""
-    entries, design = stored_entries(made), design_of(made)
-    seed = bytes(made.seed)
+    first = parts_of(made)[0]
+    entries, design, seed = first.entries, first.design, bytes(made.seed)
     return [
         *_source(made),
         Check(
@@ -61,17 +40,15 @@ def report(made: RandomizationList) -> list[Check]:
         ),
         _strata(design, entries),
         _positions(entries),
-        *_by_method(made, design, entries),
+        *by_method(design, entries, dynamic=made.dynamic),
     ]
 
 
-def _by_method(
-    made: RandomizationList, design: ListDesign, entries: tuple[Entry, ...]
-) -> Iterator[Check]:
+def by_method(design: ListDesign, entries: tuple[Entry, ...], *, dynamic: bool) -> Iterator[Check]:
     """What there is to see in the arms: nothing where the places are draws."""
     if isinstance(design.method, PermutedBlocks):
         yield from _blocks(design, design.method.block_sizes, entries)
-    if made.dynamic:
+    if dynamic:
         yield Check("Places", f"{len(entries)} draws; each arm is decided when its subject comes.")
     else:
         yield _shares_of_arms(design, entries)
@@ -130,7 +107,9 @@ def _blocks(
     sizes: Counter[int] = Counter()
     wrong = 0
     for _, group in _by_stratum(entries):
-        for number, (block, members) in enumerate(groupby(group, lambda entry: entry.block), 1):
+        first = group[0].block if group[0].position > 1 else 1  # of an extension: it goes on
+        runs = groupby(group, lambda entry: entry.block)
+        for number, (block, members) in enumerate(runs, first):
             arms = Counter(entry.arm for entry in members)
             size = sum(arms.values())
             sizes[size] += 1

@@ -51,6 +51,26 @@ class EndSplitForm(PortalForm):
     why = reason_field("Why is this seed given up?")
 
 
+class ExtendForm(PortalForm):
+    length = forms.IntegerField(
+        label="Places of each stratum, at least",
+        min_value=1,
+        max_value=1_000_000,
+        help_text="Counted from the first place of the list, the used ones too.",
+        widget=forms.NumberInput(attrs={"class": "short", "inputmode": "numeric"}),
+        error_messages={
+            "required": "Give a whole number.",
+            "invalid": "Give a whole number.",
+            "min_value": "Give a number from 1 to 1,000,000.",
+            "max_value": "Give a number from 1 to 1,000,000.",
+        },
+    )
+
+
+class WithdrawForm(PortalForm):
+    why = reason_field("Why is this extension withdrawn?")
+
+
 class ReleaseForm(SignedForm):
     why = reason_field(
         "What were these calls, and why is it safe to go on?",

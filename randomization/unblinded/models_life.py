@@ -1,4 +1,4 @@
-"""Where a list came from, and seeds that two people make. Schema `unblinded`."""
+"""A list's life around its places: its seed, its origin, its extensions. Schema `unblinded`."""
 
 from django.db import models
 from django.db.models import Q
@@ -97,3 +97,59 @@ class ListOrigin(models.Model):
 
     def __str__(self) -> str:
         return f"{self.list_id}: {self.get_source_display()}"
+
+
+@audited
+class ListExtension(models.Model):
+    """More places of a list in use, from the same seed: a longer list, strata that came later, or
+    both. The places are stored when the second person approves.
+    """
+
+    class Status(models.TextChoices):
+        GENERATED = "generated", "Waits for approval"
+        APPROVED = "approved", "Approved once, waits for the second person"
+        ACTIVE = "active", "In use"
+        WITHDRAWN = "withdrawn", "Withdrawn"
+
+    list = models.ForeignKey(RandomizationList, on_delete=models.PROTECT, related_name="extensions")
+    part = models.PositiveSmallIntegerField()
+    length = models.PositiveIntegerField(help_text="Places of each stratum, at least.")
+    strata = models.JSONField(help_text="Every stratum from then on, in order.")
+    before = models.JSONField(help_text="Places of each stratum until then.")
+    merkle_root = models.CharField(max_length=64)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.GENERATED)
+    generated_by = models.CharField(max_length=200)
+    generated_at = models.DateTimeField()
+    first_approved_by = models.CharField(max_length=200, blank=True)
+    first_approved_at = models.DateTimeField(null=True, blank=True)
+    second_approved_by = models.CharField(max_length=200, blank=True)
+    second_approved_at = models.DateTimeField(null=True, blank=True)
+    why_withdrawn = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        db_table = 'unblinded"."list_extension'
+        constraints = [
+            models.UniqueConstraint(
+                "list", condition=Q(status__in=["generated", "approved"]), name="one_open_extension"
+            ),
+            models.UniqueConstraint(
+                "list", "part", condition=~Q(status="withdrawn"), name="extension_part_once"
+            ),
+            models.CheckConstraint(
+                name="two_people_approve_an_extension",
+                condition=~Q(status="active")
+                | ~Q(first_approved_by="")
+                & ~Q(second_approved_by="")
+                & ~Q(first_approved_by=models.F("second_approved_by"))
+                & ~Q(first_approved_by=models.F("generated_by"))
+                & ~Q(second_approved_by=models.F("generated_by")),
+            ),
+            models.CheckConstraint(
+                name="an_extension_is_withdrawn_with_a_reason",
+                condition=Q(status="withdrawn") & ~Q(why_withdrawn="")
+                | ~Q(status="withdrawn") & Q(why_withdrawn=""),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Extension {self.part} of list {self.list.number}"

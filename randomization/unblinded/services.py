@@ -78,7 +78,7 @@ def generate_list(
             definition_version=study.version.number,
             definition_sha256=study.version.sha256,
         )
-        _store(made, entries)
+        store_entries(made, entries)
         return made
 
 
@@ -163,7 +163,8 @@ def open_calls(kind: str, pk: int) -> None:
         cursor.execute("SELECT unblinded.open_calls(%s, %s)", [kind, pk])
 
 
-def _store(made: RandomizationList, entries: tuple[Entry, ...]) -> None:
+def store_entries(made: RandomizationList, entries: tuple[Entry, ...]) -> None:
+    """Store places within an open act: new strata get a cursor, others become longer."""
     ListEntry.objects.bulk_create(
         (
             ListEntry(
@@ -182,8 +183,13 @@ def _store(made: RandomizationList, entries: tuple[Entry, ...]) -> None:
     for entry in entries:
         lengths[entry.stratum] = max(lengths.get(entry.stratum, 0), entry.position)
     for key, length in lengths.items():
-        cursor = StratumCursor.objects.create(list=made, stratum_key=key, length=length)
-        open_calls("stratum", cursor.pk)
+        cursor, new = StratumCursor.objects.get_or_create(
+            list=made, stratum_key=key, defaults={"length": length}
+        )
+        if new:
+            open_calls("stratum", cursor.pk)
+        else:
+            StratumCursor.objects.filter(pk=cursor.pk).update(length=length)
 
 
 def _require_approvable(made: RandomizationList, by: Actor) -> None:

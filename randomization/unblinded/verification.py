@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Iterator
 
 from iwrs.models import Study
-from randomization.listing import Commitment, Entry, commit, generate, verify
+from randomization.listing import commit, verify
 from randomization.listing.merkle import proofs
 from randomization.methods import Minimization, tracks
 from randomization.models import Randomization
 from randomization.unblinded.bundle import published_root
-from randomization.unblinded.checks import design_of, stored_entries
 from randomization.unblinded.models import Allocation, RandomizationList, StratumCursor
 from randomization.unblinded.models_life import ListOrigin
+from randomization.unblinded.parts import Part, added_entries, design_of, parts_of
 from randomization.unblinded.seeds import seed_of
 
 _IN_USE = (RandomizationList.Status.ACTIVE, RandomizationList.Status.CLOSED)
@@ -26,55 +26,54 @@ def faults_of(study: Study) -> Iterator[str]:
     agrees.
     """
     for made in RandomizationList.objects.filter(study=study, status__in=_IN_USE):
-        entries = stored_entries(made)
-        yield from _list_faults(made, entries)
-        yield from _proof_faults(made, entries)
+        yield from _seed_faults(made)
+        before: dict[str, int] = {}
+        for part in parts_of(made):
+            name = f"list {made.number}" + (f", extension {part.number}" if part.number else "")
+            yield from _place_faults(name, part, bytes(made.seed), before)
+            yield from _proof_faults(name, made, part)
+            for entry in part.entries:
+                before[entry.stratum] = max(before.get(entry.stratum, 0), entry.position)
         yield from _cursor_faults(made)
     yield from _allocation_faults(study)
     yield from _subject_faults(study)
 
 
-def _list_faults(made: RandomizationList, entries: tuple[Entry, ...]) -> Iterator[str]:
-    """(1) Made again from design and seed, byte for byte."""
-    name = f"list {made.number}"
+def _seed_faults(made: RandomizationList) -> Iterator[str]:
     origin = ListOrigin.objects.filter(list=made).select_related("split").first()
     if origin and origin.split and seed_of(origin.split) != bytes(made.seed):
-        yield f"{name}: the seed is not that of the two shares"
-    again = {(e.stratum, e.position): e for e in generate(design_of(made), bytes(made.seed))}
-    stored = {(e.stratum, e.position): e for e in entries}
+        yield f"list {made.number}: the seed is not that of the two shares"
+
+
+def _place_faults(name: str, part: Part, seed: bytes, before: dict[str, int]) -> Iterator[str]:
+    """(1) Made again from design and seed, byte for byte."""
+    made = added_entries(part.design, seed, before)
+    again = {(each.stratum, each.position): each for each in made}
+    stored = {(each.stratum, each.position): each for each in part.entries}
     for stratum, position in sorted(again.keys() | stored.keys()):
         if again.get((stratum, position)) != stored.get((stratum, position)):
             yield f"{name}: place {position} of {stratum} is not what design and seed give"
 
 
-def _proof_faults(made: RandomizationList, entries: tuple[Entry, ...]) -> Iterator[str]:
+def _proof_faults(name: str, made: RandomizationList, part: Part) -> Iterator[str]:
     """(3) Each place that a subject has is proved against the root that was published."""
-    name, published = f"list {made.number}", published_root(made)
-    if published != made.merkle_root:
+    published = published_root(made, part.number)
+    if published != part.root:
         yield f"{name}: the root is not the one that was published"
-    if not entries:
+    if not part.entries:
         return
-    commitment = commit(entries, bytes(made.seed))
+    commitment = commit(part.entries, bytes(made.seed))
     if commitment.root.hex() != published:
         yield f"{name}: the stored places do not give the root that was published"
-    yield from _unproved(made, entries, commitment, published)
-
-
-def _unproved(
-    made: RandomizationList, entries: tuple[Entry, ...], commitment: Commitment, published: str
-) -> Iterator[str]:
-    taken = set(
-        Allocation.objects.filter(entry__list=made).values_list(
-            "entry__stratum_key", "entry__position"
-        )
-    )
+    taken = Allocation.objects.filter(entry__list=made)
+    places = set(taken.values_list("entry__stratum_key", "entry__position"))
     root = bytes.fromhex(published)
-    for proof in proofs(entries, commitment):
+    for proof in proofs(part.entries, commitment):
         entry = proof.entry
-        if (entry.stratum, entry.position) in taken and not verify(
+        if (entry.stratum, entry.position) in places and not verify(
             root, entry, proof.salt, proof.index, proof.size, proof.path
         ):
-            yield f"list {made.number}: no proof of place {entry.position} of {entry.stratum}"
+            yield f"{name}: no proof of place {entry.position} of {entry.stratum}"
 
 
 def _cursor_faults(made: RandomizationList) -> Iterator[str]:

@@ -21,11 +21,12 @@ from iwrs.signatures import Signature
 from randomization.drills import start_drill
 from randomization.reasons import REASONS
 from randomization.services import request_code_break
+from randomization.unblinded.extension import extend_list
 from randomization.unblinded.models import RandomizationList, StratumCursor
 from tests.api.client import ALL_SCOPES, Edc, register, token_for
 from tests.authority import visitors
 from tests.authority.visitors import FAILED, NO_METHOD, SIGN_IN, Visitor
-from tests.factories import a_centre, a_holder, a_split, a_study
+from tests.factories import STATISTICIANS, a_centre, a_holder, a_split, a_study
 from tests.hostile.walk import undone
 from tests.portal.test_scope import MORE, objects_of
 from tests.roles import as_unblinded
@@ -176,7 +177,9 @@ def test_every_page_of_the_unblinded_site_answers_everybody_as_the_table_says(
             "end-holder": a_holder(study).pk,
         }
         split = a_split(study)
-        values |= {"open-share": split.pk, "end-split-seed": split.pk}
+        values |= {"open-share": split.pk, "end-split-seed": split.pk, "extend-list": made.pk}
+        extension = extend_list(made, length=40, by=STATISTICIANS[0])
+        values |= {"approve-extension": extension.pk, "withdraw-extension": extension.pk}
         people = [visitors.with_role(role, study, centre, "unblinded") for role in Role]
         people += visitors.elsewhere(other, centre, "unblinded", "other study")
         people += visitors.outsiders(study, centre, "unblinded")

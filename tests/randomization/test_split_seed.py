@@ -15,9 +15,10 @@ from randomization.listing import generate
 from randomization.listing.split import ShareError, commitment_of, share_text, split_seed
 from randomization.unblinded import seeds
 from randomization.unblinded import services as lists
-from randomization.unblinded.checks import design_of, report, stored_entries
+from randomization.unblinded.checks import report
 from randomization.unblinded.models import RandomizationList
 from randomization.unblinded.models_life import SeedShare, SplitSeed
+from randomization.unblinded.parts import design_of, stored_entries
 from tests import factories as make
 from tests.roles import Logins, as_unblinded
 
@@ -170,16 +171,18 @@ class TestDatabase:
             logins.unblinded().execute(f"UPDATE unblinded.seed_share SET {change}")
 
     def test_an_open_share_stays(self, committed_db, logins: Logins):
+        study = make.a_study(with_list=False)
         with as_unblinded():
-            make.a_split(make.a_study(with_list=False), opened=1)
+            make.a_split(study, opened=1)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             logins.unblinded().execute(
                 "UPDATE unblinded.seed_share SET share = '', opened_at = NULL WHERE share <> ''"
             )
 
     def test_no_share_is_in_the_history(self, committed_db, logins: Logins):
+        study = make.a_study(with_list=False)
         with as_unblinded():
-            split = make.a_split(make.a_study(with_list=False), opened=2)
+            split = make.a_split(study, opened=2)
             share = split.shares.all()[0].share
         rows = logins.unblinded().execute(
             "SELECT to_jsonb(e)::text FROM unblinded.seed_share_event e"
@@ -198,10 +201,9 @@ class TestReport:
 
     @pytest.fixture
     def made(self, committed_db):
+        study = make.a_study(with_list=False, length=12)
         with as_unblinded():
-            return lists.generate_list(
-                make.a_study(with_list=False, length=12), by=make.STATISTICIANS[0]
-            )
+            return lists.generate_list(study, by=make.STATISTICIANS[0])
 
     def test_a_good_list_passes(self, made):
         assert self.failed(made) == set()
@@ -235,7 +237,7 @@ class TestReport:
         logins.superuser().execute(change)
         with as_unblinded():
             made = RandomizationList.objects.get(pk=made.pk)
-        assert self.failed(made) == names
+        assert names <= self.failed(made)
 
 
 def test_seeds_given_up_are_in_the_report(study):

@@ -85,6 +85,7 @@ NOUNS = {
     "iwrs.study": Noun("study", ("code",)),
     "iwrs.studyversion": Noun("study definition, version", ("number",)),
     "randomization.allocation": Noun("allocation", ()),
+    "randomization.listextension": Noun("extension of a list", ("part",)),
     "randomization.listcommitment": Noun("published list", ()),
     "randomization.randomization": Noun("randomization", ("number",)),
     "randomization.randomizationlist": Noun("list", ("number",)),
