@@ -193,6 +193,7 @@ PORTAL = {
 UNBLINDED = {
     "generate-list": on_study(Act.MANAGE_LIST),
     "approve-list": on_study(Act.MANAGE_LIST),
+    "import-list": on_study(Act.MANAGE_LIST),
     "extend-list": on_study(Act.MANAGE_LIST),
     "approve-extension": on_study(Act.MANAGE_LIST),
     "withdraw-extension": on_study(Act.MANAGE_LIST),

@@ -29,6 +29,7 @@ urlpatterns = [
                 path("audit/csv/", trails.CsvCopy.as_view(), name="audit-csv"),
                 path("audit/pdf/", trails.PdfCopy.as_view(), name="audit-pdf"),
                 path("list/generate/", lists.GenerateList.as_view(), name="generate-list"),
+                path("list/import/", lists.ImportList.as_view(), name="import-list"),
                 path("list/seed/", seeds.SeedPage.as_view(), name="split-seed"),
                 path("list/seed/commit/", seeds.CommitShare.as_view(), name="commit-share"),
                 path("list/seed/<int:pk>/open/", seeds.OpenShare.as_view(), name="open-share"),

@@ -16,7 +16,7 @@ from iwrs.models import Study
 from randomization.listing import Entry, commit
 from randomization.models import ListCommitment
 from randomization.unblinded.models import Allocation, RandomizationList
-from randomization.unblinded.models_life import ListOrigin
+from randomization.unblinded.models_life import ImportedFile, ListOrigin
 from randomization.unblinded.parts import parts_of
 
 FORMAT = "iwrs-list-bundle/1"
@@ -81,6 +81,7 @@ def _list(made: RandomizationList) -> dict[str, Any]:
         "seed": seed.hex(),
         "source": origin.source if origin else "",
         "split": _split(origin),
+        "file": _file(made),
         "parts": [
             {
                 "root": part.root,
@@ -102,6 +103,11 @@ def _split(origin: ListOrigin | None) -> dict[str, Any] | None:
         "shares": [each.share for each in shares],
         "commitments": [each.commitment for each in shares],
     }
+
+
+def _file(made: RandomizationList) -> dict[str, str] | None:
+    kept = ImportedFile.objects.filter(list=made).defer("content").first()
+    return {"name": kept.name, "sha256": kept.sha256} if kept else None
 
 
 def _with_salts(entries: tuple[Entry, ...], seed: bytes) -> list[list[Any]]:

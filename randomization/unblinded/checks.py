@@ -7,7 +7,9 @@ from itertools import groupby
 
 from iwrs.models import StudyVersion
 from randomization.listing import Entry, ListDesign, commit, generate
+from randomization.listing.outside_file import IMPORTED
 from randomization.methods import PermutedBlocks
+from randomization.unblinded.imported import read_again
 from randomization.unblinded.models import RandomizationList
 from randomization.unblinded.models_life import ListOrigin, SplitSeed
 from randomization.unblinded.parts import parts_of
@@ -28,11 +30,7 @@ def report(made: RandomizationList) -> list[Check]:
     entries, design, seed = first.entries, first.design, bytes(made.seed)
     return [
         *_source(made),
-        Check(
-            "Made again from design and seed",
-            "Every place is the same, byte for byte.",
-            passed=entries == generate(design, seed),
-        ),
+        _again(made, design, entries),
         Check(
             "Merkle root",
             "The root of the stored places is the one that will be published.",
@@ -42,6 +40,21 @@ def report(made: RandomizationList) -> list[Check]:
         _positions(entries),
         *by_method(design, entries, dynamic=made.dynamic),
     ]
+
+
+def _again(made: RandomizationList, design: ListDesign, entries: tuple[Entry, ...]) -> Check:
+    if made.algorithm == IMPORTED:
+        kept = made.file
+        return Check(
+            "Read again from the file",
+            f"Every place is that of {kept.name}, SHA-256 {kept.sha256}.",
+            passed=entries == read_again(made),
+        )
+    return Check(
+        "Made again from design and seed",
+        "Every place is the same, byte for byte.",
+        passed=entries == generate(design, bytes(made.seed)),
+    )
 
 
 def by_method(design: ListDesign, entries: tuple[Entry, ...], *, dynamic: bool) -> Iterator[Check]:

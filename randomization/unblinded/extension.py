@@ -11,6 +11,7 @@ from iwrs.signatures import Signature
 from iwrs.signatures.services import keep, require_shown
 from iwrs.studies import lock_design
 from randomization.listing import Entry, ListDesignError, commit, generate
+from randomization.listing.outside_file import IMPORTED
 from randomization.models import ListCommitment
 from randomization.unblinded.checks import Check, by_method
 from randomization.unblinded.design import list_design
@@ -60,6 +61,12 @@ def extend_list(made: RandomizationList, *, length: int, by: Actor) -> ListExten
     with act("extend list", by=by):
         lock_design(made.study)
         made = _active(made)
+        if made.algorithm == IMPORTED:
+            raise Problem(
+                code="list_imported",
+                title="An imported list has no stream to go on from.",
+                action="Ask who made it for a longer one, and import that.",
+            )
         if open_extension(made):
             raise Problem(
                 code="extension_open",

@@ -51,6 +51,29 @@ class EndSplitForm(PortalForm):
     why = reason_field("Why is this seed given up?")
 
 
+class ImportListForm(PortalForm):
+    file = forms.FileField(
+        label="File of the list",
+        help_text="CSV in UTF-8, one row for each place, in the order of use within a stratum. "
+        "Columns: id, stratum, block.id, block.size, treatment.",
+        max_length=200,
+        allow_empty_file=True,  # the reader says what is wrong with an empty file
+        widget=forms.ClearableFileInput(attrs={"accept": ".csv,text/csv"}),
+        error_messages={
+            "required": "Choose the file of the list.",
+            "max_length": "The file's name is too long. Use at most 200 characters.",
+        },
+    )
+    names = forms.CharField(
+        label="Names in the file that are not ours",
+        required=False,
+        max_length=20_000,
+        help_text="One a line, for example: column arm: TRTCODE, or arm 1: EVE, "
+        "or stratum A: visceral=yes|sensitive=no",
+        widget=forms.Textarea(attrs={"rows": 4}),
+    )
+
+
 class ExtendForm(PortalForm):
     length = forms.IntegerField(
         label="Places of each stratum, at least",

@@ -76,6 +76,7 @@ class ListOrigin(models.Model):
         SYSTEM = "system", "Drawn by the operating system"
         SPLIT = "split", "Made by two people, of whom neither alone knows it"
         GIVEN = "given", "Given from outside, for simulated data"
+        IMPORTED = "imported", "None: the list was made outside and imported from a file"
 
     list = models.OneToOneField(RandomizationList, on_delete=models.PROTECT, related_name="origin")
     source = models.CharField(max_length=10, choices=Source.choices)
@@ -97,6 +98,22 @@ class ListOrigin(models.Model):
 
     def __str__(self) -> str:
         return f"{self.list_id}: {self.get_source_display()}"
+
+
+class ImportedFile(models.Model):
+    """The file of an imported list, byte for byte. Written with the list, once."""
+
+    list = models.OneToOneField(RandomizationList, on_delete=models.PROTECT, related_name="file")
+    name = models.CharField(max_length=200)
+    sha256 = models.CharField(max_length=64)
+    names = models.TextField(blank=True, help_text="What the file calls columns, arms and strata.")
+    content = models.BinaryField()
+
+    class Meta:
+        db_table = 'unblinded"."imported_file'
+
+    def __str__(self) -> str:
+        return self.name
 
 
 @audited

@@ -2,7 +2,7 @@
 
 from iwrs.signatures import Record
 from randomization.unblinded.models import CallRelease, RandomizationList
-from randomization.unblinded.models_life import ListExtension, ListOrigin, SplitSeed
+from randomization.unblinded.models_life import ImportedFile, ListExtension, ListOrigin, SplitSeed
 
 
 def list_record(made: RandomizationList) -> Record:
@@ -33,7 +33,13 @@ def _origin(made: RandomizationList) -> dict[str, object]:
         "split seed": origin.split.number if origin.split else None,
         "definition version": origin.definition_version,
         "definition SHA-256": origin.definition_sha256,
-    }
+    } | _file(made)
+
+
+def _file(made: RandomizationList) -> dict[str, object]:
+    """Of an imported list, its file."""
+    kept = ImportedFile.objects.filter(list=made).defer("content").first()
+    return {"file": kept.name, "file SHA-256": kept.sha256} if kept else {}
 
 
 def extension_record(extension: ListExtension) -> Record:

@@ -48,12 +48,7 @@ def generate_list(
     entries = generate(design, seed)
     with act("generate list", by=by):
         lock_design(study)
-        if RandomizationList.objects.filter(study=study, status="active").exists():
-            raise Problem(
-                code="list_exists",
-                title="The study already has an active list.",
-                action="An active list is not replaced.",
-            )
+        require_no_active_list(study)
         if RandomizationList.objects.filter(seed=seed).exists():
             raise Problem(
                 code="seed_used", title="This seed was used before.", action="Take a new seed."
@@ -80,6 +75,16 @@ def generate_list(
         )
         store_entries(made, entries)
         return made
+
+
+def require_no_active_list(study: Study) -> None:
+    """Raise `Problem` while the study has a list in use."""
+    if RandomizationList.objects.filter(study=study, status="active").exists():
+        raise Problem(
+            code="list_exists",
+            title="The study already has an active list.",
+            action="An active list is not replaced.",
+        )
 
 
 def _source(seed: bytes | None, split: SplitSeed | None) -> str:

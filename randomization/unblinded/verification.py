@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from iwrs.models import Study
 from randomization.listing import commit, verify
 from randomization.listing.merkle import proofs
+from randomization.listing.outside_file import IMPORTED
 from randomization.methods import Minimization, tracks
 from randomization.models import Randomization
 from randomization.unblinded.bundle import published_root
+from randomization.unblinded.imported import read_again
 from randomization.unblinded.models import Allocation, RandomizationList, StratumCursor
 from randomization.unblinded.models_life import ListOrigin
 from randomization.unblinded.parts import Part, added_entries, design_of, parts_of
@@ -30,7 +32,7 @@ def faults_of(study: Study) -> Iterator[str]:
         before: dict[str, int] = {}
         for part in parts_of(made):
             name = f"list {made.number}" + (f", extension {part.number}" if part.number else "")
-            yield from _place_faults(name, part, bytes(made.seed), before)
+            yield from _place_faults(name, made, part, before)
             yield from _proof_faults(name, made, part)
             for entry in part.entries:
                 before[entry.stratum] = max(before.get(entry.stratum, 0), entry.position)
@@ -45,14 +47,20 @@ def _seed_faults(made: RandomizationList) -> Iterator[str]:
         yield f"list {made.number}: the seed is not that of the two shares"
 
 
-def _place_faults(name: str, part: Part, seed: bytes, before: dict[str, int]) -> Iterator[str]:
-    """(1) Made again from design and seed, byte for byte."""
-    made = added_entries(part.design, seed, before)
-    again = {(each.stratum, each.position): each for each in made}
+def _place_faults(
+    name: str, made: RandomizationList, part: Part, before: dict[str, int]
+) -> Iterator[str]:
+    """(1) Made again from design and seed, or read again from its file, byte for byte."""
+    if made.algorithm == IMPORTED:
+        source, places = "what the imported file says", read_again(made) or ()
+    else:
+        source = "what design and seed give"
+        places = added_entries(part.design, bytes(made.seed), before)
+    again = {(each.stratum, each.position): each for each in places}
     stored = {(each.stratum, each.position): each for each in part.entries}
     for stratum, position in sorted(again.keys() | stored.keys()):
         if again.get((stratum, position)) != stored.get((stratum, position)):
-            yield f"{name}: place {position} of {stratum} is not what design and seed give"
+            yield f"{name}: place {position} of {stratum} is not {source}"
 
 
 def _proof_faults(name: str, made: RandomizationList, part: Part) -> Iterator[str]:

@@ -10,10 +10,12 @@ from django.shortcuts import get_object_or_404
 from enrolment.pages import Signing, StudyAct
 from iwrs.forms import PortalForm
 from iwrs.permissions import Act
+from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Record
 from iwrs.signatures.services import signatures_of
 from randomization.unblinded.checks import report
-from randomization.unblinded.forms import SPLIT, GenerateForm, ReleaseForm
+from randomization.unblinded.forms import SPLIT, GenerateForm, ImportListForm, ReleaseForm
+from randomization.unblinded.imported import import_list
 from randomization.unblinded.models import ListEntry, RandomizationList, StratumCursor
 from randomization.unblinded.records import calls_record, list_record, release_record
 from randomization.unblinded.seeds import current_split, is_complete
@@ -50,6 +52,38 @@ class GenerateList(StudyAct):
         split = self.split if form.cleaned_data.get("seed") == SPLIT else None
         made = generate_list(self.study, by=self.by, split=split)
         return self.done(f"List {made.number} is generated. It waits for two approvals.")
+
+
+class ImportList(StudyAct):
+    """Take a list made outside. A refused file keeps the page and names every row."""
+
+    act = Act.MANAGE_LIST
+    template_name = "randomization/unblinded/import_list.html"
+    heading = "Import a list made outside"
+    explain = (
+        "A file is imported whole or not at all. It must be a whole scheme: every stratum, no gap, "
+        "every block in the ratio. Then two other people must approve it."
+    )
+    submit = "Import"
+
+    def form(self, typed: Any = None) -> PortalForm:
+        return ImportListForm(typed, self.request.FILES if typed is not None else None)
+
+    def perform(self, form: PortalForm) -> HttpResponse:
+        file, names = form.cleaned_data["file"], form.cleaned_data["names"]
+        try:
+            made = import_list(
+                self.study, file.read(), file_name=file.name, names=names, by=self.by
+            )
+        except Invalid as problem:
+            self.faults = problem.errors
+            raise Problem(
+                code=problem.code, title=problem.title, action=problem.action, status=problem.status
+            ) from None
+        return self.done(f"List {made.number} is imported. It waits for two approvals.")
+
+    def context(self) -> dict[str, Any]:
+        return super().context() | {"faults": getattr(self, "faults", {})}
 
 
 class ApproveList(Signing, StudyAct):

@@ -44,6 +44,7 @@ WITHOUT_HISTORY = {
     "Decision": "written once by gate.allocate",
     "Margin": "written once by gate.allocate, a new row for each place",
     "ListOrigin": "written once with its list, changed by nobody",
+    "ImportedFile": "written once with its list, changed by nobody",
     "CoverKit": "frozen; which kit serves which place of a cohort",
     # the seals over the history itself: written by seal_history only, and chained
     "Batch": "a link of the chain of seals",

@@ -1,0 +1,89 @@
+"""A list that was made outside: taken whole from a file, or not at all; then approved as any."""
+
+import hashlib
+import secrets
+
+from iwrs import clock
+from iwrs.actors import Actor
+from iwrs.acts import act
+from iwrs.models import Study
+from iwrs.problems import Problem
+from iwrs.studies import lock_design
+from randomization.listing import Entry, ListDesign, commit
+from randomization.listing.outside_file import IMPORTED, Scheme, read_list
+from randomization.methods import PermutedBlocks
+from randomization.unblinded.design import list_design
+from randomization.unblinded.models import RandomizationList
+from randomization.unblinded.models_life import ImportedFile, ListOrigin
+from randomization.unblinded.parts import design_of
+from randomization.unblinded.services import require_no_active_list, store_entries
+
+
+def import_list(
+    study: Study, content: bytes, *, file_name: str, names: str = "", by: Actor
+) -> RandomizationList:
+    """Take a list from a CSV file. `names` says what the file calls columns, arms and strata
+    (see `read_list`). The file is kept; its salts come from a new secret seed.
+
+    Raises `Invalid` with every fault by row, and `Problem` for a study whose arms are decided when
+    the subject comes, or with an active list.
+    """
+    definition = study.definition
+    if definition.randomization.dynamic:
+        raise Problem(
+            code="no_list_to_import",
+            title="The study's method decides each arm when the subject comes.",
+            action="Generate its list of draws here.",
+        )
+    design = list_design(study)
+    entries = read_list(content, _scheme(design), names)
+    seed = secrets.token_bytes(32)
+    with act("import list", by=by):
+        lock_design(study)
+        require_no_active_list(study)
+        made = RandomizationList.objects.create(
+            study=study,
+            number=RandomizationList.objects.filter(study=study).count() + 1,
+            algorithm=IMPORTED,
+            design=design.as_json(),
+            seed=seed,
+            merkle_root=commit(entries, seed).root.hex(),
+            generated_by=by.label,
+            generated_at=clock.now(),
+        )
+        ListOrigin.objects.create(
+            list=made,
+            source=ListOrigin.Source.IMPORTED,
+            definition_version=study.version.number,
+            definition_sha256=study.version.sha256,
+        )
+        ImportedFile.objects.create(
+            list=made,
+            name=file_name[:200],
+            sha256=hashlib.sha256(content).hexdigest(),
+            names=names,
+            content=content,
+        )
+        store_entries(made, entries)
+        return made
+
+
+def read_again(made: RandomizationList) -> tuple[Entry, ...] | None:
+    """The places of an imported list, from the file that is kept; None when its bytes are not those
+    that were imported.
+    """
+    kept = ImportedFile.objects.get(list=made)
+    content = bytes(kept.content)
+    if hashlib.sha256(content).hexdigest() != kept.sha256:
+        return None
+    return read_list(content, _scheme(design_of(made)), kept.names)
+
+
+def _scheme(design: ListDesign) -> Scheme:
+    method = design.method
+    return Scheme(
+        arms=design.arms,
+        strata=design.strata,
+        length=design.length,
+        block_sizes=method.block_sizes if isinstance(method, PermutedBlocks) else None,
+    )
