@@ -2,11 +2,20 @@
 
 from django.urls import path
 
-from dsmb import views, views_packs
+from dsmb import views, views_opened, views_packs
 
 urlpatterns = [
     path("studies/<slug:code>/packs/", views_packs.Packs.as_view(), name="packs"),
     path("centres/<int:pk>/pack/", views_packs.DownloadPack.as_view(), name="download-pack"),
+    path("studies/<slug:code>/treatments/", views_opened.OpenedPage.as_view(), name="opened"),
+    path(
+        "studies/<slug:code>/treatments/csv/", views_opened.OpenedFile.as_view(), name="opened-csv"
+    ),
+    path(
+        "studies/<slug:code>/treatments/proofs/",
+        views_opened.OpenedProofs.as_view(),
+        name="opened-proofs",
+    ),
     path("studies/<slug:code>/analysis/", views.Analysis.as_view(), name="analysis"),
     path("studies/<slug:code>/cut/", views.CutData.as_view(), name="cut-data"),
     path("studies/<slug:code>/extract/", views.RequestExtract.as_view(), name="request-extract"),

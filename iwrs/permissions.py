@@ -45,6 +45,8 @@ class Act(StrEnum):
     REVIEW_AUDIT = "mark a period of the audit trail as reviewed"
     SEE_UNBLINDED_AUDIT = "read the audit trail of the unblinded side"
     MANAGE_LIST = "generate, approve and release the list"
+    UNBLIND_STUDY = "unblind the whole study"
+    SEE_OPENED = "see the treatments of an unblinded study"
     MANAGE_STOCK = "import kits and send stock"
 
 
@@ -58,10 +60,11 @@ READING = frozenset(
         Act.SEE_EVENT_COUNT,
         Act.SEE_PEOPLE,
         Act.SEE_AUDIT,
+        Act.SEE_OPENED,
     }
 )
 _SITE = {Act.SEE_CENTRES, Act.SEE_SUBJECTS}
-_STUDY = {Act.SEE_CENTRES, Act.SEE_ACCRUAL}
+_STUDY = {Act.SEE_CENTRES, Act.SEE_ACCRUAL, Act.SEE_OPENED}
 _SET_UP = {
     *(Act.MANAGE_CENTRES, Act.MANAGE_PEOPLE, Act.MANAGE_ACCRUAL),
     *(Act.SEE_PEOPLE, Act.REVIEW_ACCESS),
@@ -118,7 +121,9 @@ MAY: dict[str, frozenset[Act]] = {
     # What a depot does comes with depots; until then its manager sees where kits go.
     Role.DEPOT_MANAGER: frozenset({Act.SEE_CENTRES}),
     Role.AUDITOR: READING | {Act.REVIEW_AUDIT},
-    Role.UNBLINDED_STATISTICIAN: frozenset({Act.MANAGE_LIST, Act.SEE_UNBLINDED_AUDIT}),
+    Role.UNBLINDED_STATISTICIAN: frozenset(
+        {Act.MANAGE_LIST, Act.UNBLIND_STUDY, Act.SEE_UNBLINDED_AUDIT}
+    ),
     Role.SUPPLY_MANAGER: frozenset({Act.MANAGE_STOCK, Act.SEE_UNBLINDED_AUDIT}),
 }
 

@@ -153,3 +153,54 @@ class CodeBreakAssessment(models.Model):
 
     def __str__(self) -> str:
         return f"Assessment of {self.request_id}"
+
+
+class OpenedStudy(models.Model):
+    """That a study is unblinded as a whole. Written by the unblinded side, once and for good."""
+
+    study = models.OneToOneField(Study, on_delete=models.PROTECT, related_name="opened")
+    cut_on = models.DateField()
+    events = models.PositiveIntegerField()
+    first_by = models.CharField(max_length=200)
+    second_by = models.CharField(max_length=200)
+    opened_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="two_people_opened", condition=~models.Q(first_by=models.F("second_by"))
+            )
+        ]
+        triggers = [
+            pgtrigger.Trigger(
+                name="after_accrual",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert,
+                func=(
+                    "IF (SELECT s.status FROM public.iwrs_study s WHERE s.id = NEW.study_id)"
+                    " IS DISTINCT FROM 'closed' THEN RAISE EXCEPTION USING ERRCODE = '23514',"
+                    " MESSAGE = 'a study is unblinded after accrual is closed'; END IF; RETURN NEW;"
+                ),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.study}"
+
+
+class OpenedAllocation(models.Model):
+    """The treatment of one subject of an unblinded study, and the proof that it is the one of the
+    published list. Empty for as long as a study is blinded.
+
+    `proof`: arm, place (stratum, position, block, entry), salt, index, size and path; see
+    docs/algorithms/opened.md.
+    """
+
+    opened = models.ForeignKey(OpenedStudy, on_delete=models.PROTECT, related_name="allocations")
+    subject = models.OneToOneField(Subject, on_delete=models.PROTECT, related_name="opened")
+    list_number = models.PositiveIntegerField()
+    part = models.PositiveSmallIntegerField()
+    proof = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"{self.subject}"

@@ -176,6 +176,9 @@ PORTAL = {
     # the study
     "accrual": on_study(Act.SEE_ACCRUAL),
     "change-accrual": on_study(Act.MANAGE_ACCRUAL),
+    "opened": on_study(Act.SEE_OPENED),
+    "opened-csv": on_study(Act.SEE_OPENED),
+    "opened-proofs": on_study(Act.SEE_OPENED),
     "analysis": on_study(Act.SEE_EVENT_COUNT),
     "cut-data": on_study(Act.CUT_DATA),
     "request-extract": on_study(Act.REQUEST_EXTRACT),
@@ -193,6 +196,8 @@ PORTAL = {
 UNBLINDED = {
     "generate-list": on_study(Act.MANAGE_LIST),
     "approve-list": on_study(Act.MANAGE_LIST),
+    "unblind-study": on_study(Act.UNBLIND_STUDY),
+    "close-list": on_study(Act.MANAGE_LIST),
     "import-list": on_study(Act.MANAGE_LIST),
     "extend-list": on_study(Act.MANAGE_LIST),
     "approve-extension": on_study(Act.MANAGE_LIST),

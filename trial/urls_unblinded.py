@@ -5,8 +5,10 @@ from django.urls import include, path
 from dispensing.unblinded import views as kits
 from dsmb.unblinded import views as releases
 from dsmb.unblinded import views_packs as packs
+from dsmb.unblinded import views_unblinding as unblinding
 from iwrs.views import health
 from randomization.unblinded import views as lists
+from randomization.unblinded import views_closing as closing
 from randomization.unblinded import views_extension as extensions
 from randomization.unblinded import views_seeds as seeds
 from trial.audit import views as trails
@@ -29,6 +31,7 @@ urlpatterns = [
                 path("audit/csv/", trails.CsvCopy.as_view(), name="audit-csv"),
                 path("audit/pdf/", trails.PdfCopy.as_view(), name="audit-pdf"),
                 path("list/generate/", lists.GenerateList.as_view(), name="generate-list"),
+                path("list/<int:pk>/close/", closing.CloseList.as_view(), name="close-list"),
                 path("list/import/", lists.ImportList.as_view(), name="import-list"),
                 path("list/seed/", seeds.SeedPage.as_view(), name="split-seed"),
                 path("list/seed/commit/", seeds.CommitShare.as_view(), name="commit-share"),
@@ -62,6 +65,7 @@ urlpatterns = [
                 path("packs/make/", packs.MakePacks.as_view(), name="make-packs"),
                 path("packs/holders/add/", packs.RegisterHolder.as_view(), name="register-holder"),
                 path("packs/holders/<int:pk>/end/", packs.EndHolder.as_view(), name="end-holder"),
+                path("unblind/", unblinding.UnblindStudy.as_view(), name="unblind-study"),
                 path("releases/", releases.Releases.as_view(), name="releases"),
                 path("releases/key/", releases.RegisterKey.as_view(), name="register-key"),
             ]

@@ -22,6 +22,7 @@ from iwrs.definition.model import (
     StopReason,
     Study,
     StudyDefinition,
+    Unblinding,
 )
 from iwrs.definition.problem import DefinitionError, Problem
 from iwrs.definition.strata import (
@@ -61,6 +62,7 @@ __all__ = [
     "StratumAnswerError",
     "Study",
     "StudyDefinition",
+    "Unblinding",
     "UnansweredFactor",
     "UnknownLevel",
     "levels_in",

@@ -216,6 +216,15 @@ class Release(Part):
     package_kib: Annotated[int, Field(ge=16, le=1_048_576, strict=True)]
 
 
+class Unblinding(Part):
+    """When the whole study may be unblinded: accrual is closed, and at a data cut ``events`` of
+    ``endpoint`` were counted over all arms.
+    """
+
+    endpoint: Code
+    events: Count
+
+
 class StudyDefinition(Part):
     """The whole study file, checked."""
 
@@ -235,6 +244,7 @@ class StudyDefinition(Part):
     interim: Interim
     recipients: Annotated[tuple[Recipient, ...], Field(min_length=1)]
     release: Release
+    unblinding: Unblinding | None = None
 
     @model_validator(mode="after")
     def _keeps_the_rules(self) -> Self:
@@ -254,6 +264,13 @@ class StudyDefinition(Part):
     def ratio(self) -> tuple[int, ...]:
         """Allocation ratio in the order of ``arm_codes``."""
         return tuple(arm.ratio for arm in self.arms)
+
+    @property
+    def unblinded_at(self) -> Unblinding:
+        """When the whole study may be unblinded; by itself, at the end of the planned analysis."""
+        return self.unblinding or Unblinding(
+            endpoint=self.interim.endpoint, events=self.interim.planned_events
+        )
 
     @property
     def blinded_drug(self) -> Drug:

@@ -203,6 +203,31 @@ def _interim(document: Document) -> Iterator[Finding]:
         yield Finding(("interim", "planned_events"), events, message)
 
 
+def _unblinding(document: Document) -> Iterator[Finding]:
+    """Its events can be counted and can be reached."""
+    code = at(document, "unblinding", "endpoint")
+    timed = [
+        row["code"]
+        for _, row in rows(document, "endpoints")
+        if isinstance(row.get("code"), str) and _is_counted(row)
+    ]
+    if isinstance(code, str) and timed and code not in timed:
+        message = f"must be an end point of progression or death: {', '.join(timed)}"
+        yield Finding(("unblinding", "endpoint"), code, message)
+    events = number(document, "unblinding", "events")
+    subjects = number(document, "study", "max_subjects")
+    if events is not None and subjects is not None and events > subjects:
+        message = f"a subject has one event at most: {subjects} (study.max_subjects) or fewer"
+        yield Finding(("unblinding", "events"), events, message)
+
+
+def _is_counted(endpoint: Mapping[str, Any]) -> bool:
+    """Whether its events are counted over all arms: progression by a reader, and death."""
+    events = endpoint.get("event")
+    known = isinstance(events, list | tuple) and set(events) <= {"progression", "death"}
+    return known and endpoint.get("kind") == "time_to_event"
+
+
 def _looks(document: Document) -> Iterator[Finding]:
     looks = at(document, "interim", "looks")
     if not isinstance(looks, list | tuple) or not looks:
@@ -230,5 +255,6 @@ DESIGN_RULES = (
     _stratum_keys_short,
     _baseline_items,
     _interim,
+    _unblinding,
     _looks,
 )

@@ -64,6 +64,8 @@ BEGIN
             ('unblinded.seed_share', 'split_id place by commitment committed_at'),
             ('unblinded.list_extension',
              'list_id part length strata before merkle_root generated_by generated_at'),
+            ('unblinded.unblinding',
+             'study_id cut_on endpoint events_needed events_counted first_by first_at'),
             ('unblinded.stratum_cursor', 'list_id stratum_key used'),
             ('unblinded.centre_calls', 'completed')
           ) AS listed (name, columns), unnest(string_to_array(listed.columns, ' ')) AS col
@@ -83,6 +85,7 @@ BEGIN
           FROM (VALUES
             ('public.enrolment_subject', 'randomized_at', 'strata stratum_key randomized_at'),
             ('unblinded.seed_share', 'opened_at', 'share opened_at'),
+            ('unblinded.unblinding', 'second_at', 'second_by second_at'),
             ('unblinded.split_seed', 'ended_at', 'ended_by ended_at ended_why used_at'),
             ('public.enrolment_deviation', 'approved_at',
              'subject_id question reason requested_by requested_at approved_by approved_at')

@@ -67,6 +67,12 @@ REVOKE UPDATE ON public.iwrs_studyversion FROM iwrs_blinded;
 REVOKE INSERT, UPDATE ON public.randomization_listcommitment FROM iwrs_blinded;
 GRANT INSERT, UPDATE ON public.randomization_listcommitment TO iwrs_unblinded;
 
+-- The treatments of an unblinded study are written by the unblinded side, once.
+REVOKE INSERT, UPDATE ON public.randomization_openedstudy, public.randomization_openedallocation
+    FROM iwrs_blinded;
+GRANT INSERT ON public.randomization_openedstudy, public.randomization_openedallocation
+    TO iwrs_unblinded;
+
 -- A code break is requested and shown through the gate only, which counts it.
 REVOKE INSERT, UPDATE ON public.randomization_codebreakrequest FROM iwrs_blinded;
 

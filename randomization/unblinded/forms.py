@@ -94,6 +94,10 @@ class WithdrawForm(PortalForm):
     why = reason_field("Why is this extension withdrawn?")
 
 
+class CloseListForm(SignedForm):
+    why = reason_field("Why is the list closed?")
+
+
 class ReleaseForm(SignedForm):
     why = reason_field(
         "What were these calls, and why is it safe to go on?",

@@ -170,3 +170,37 @@ class ListExtension(models.Model):
 
     def __str__(self) -> str:
         return f"Extension {self.part} of list {self.list.number}"
+
+
+@audited
+class Unblinding(models.Model):
+    """The planned unblinding of a whole study: two people sign, the second signature opens it."""
+
+    study = models.OneToOneField(Study, on_delete=models.DO_NOTHING, related_name="+")
+    cut_on = models.DateField(help_text="The data cut at which the events were counted.")
+    endpoint = models.CharField(max_length=20)
+    events_needed = models.PositiveIntegerField()
+    events_counted = models.PositiveIntegerField()
+    first_by = models.CharField(max_length=200)
+    first_at = models.DateTimeField()
+    second_by = models.CharField(max_length=200, blank=True)
+    second_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = 'unblinded"."unblinding'
+        constraints = [
+            models.CheckConstraint(
+                name="two_people_unblind",
+                condition=Q(second_by="", second_at=None)
+                | ~Q(second_by="")
+                & Q(second_at__isnull=False)
+                & ~Q(first_by=models.F("second_by")),
+            ),
+            models.CheckConstraint(
+                name="unblinded_with_its_events",
+                condition=Q(events_counted__gte=models.F("events_needed")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Unblinding of {self.study_id}"

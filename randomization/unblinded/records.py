@@ -2,7 +2,13 @@
 
 from iwrs.signatures import Record
 from randomization.unblinded.models import CallRelease, RandomizationList
-from randomization.unblinded.models_life import ImportedFile, ListExtension, ListOrigin, SplitSeed
+from randomization.unblinded.models_life import (
+    ImportedFile,
+    ListExtension,
+    ListOrigin,
+    SplitSeed,
+    Unblinding,
+)
 
 
 def list_record(made: RandomizationList) -> Record:
@@ -92,5 +98,20 @@ def release_record(release: CallRelease) -> Record:
             "name": release.name,
             "calls": release.calls,
             "reason": release.reason,
+        },
+    )
+
+
+def unblinding_record(made: Unblinding) -> Record:
+    """The unblinding of a study as two people sign it: when it is due, by which events."""
+    return Record(
+        "unblinding of the study",
+        made.study_id,
+        {
+            "study": made.study.code,
+            "data cut": made.cut_on,
+            "end point": made.endpoint,
+            "events needed": made.events_needed,
+            "events counted": made.events_counted,
         },
     )

@@ -178,6 +178,7 @@ def test_every_page_of_the_unblinded_site_answers_everybody_as_the_table_says(
         }
         split = a_split(study)
         values |= {"open-share": split.pk, "end-split-seed": split.pk, "extend-list": made.pk}
+        values["close-list"] = made.pk
         extension = extend_list(made, length=40, by=STATISTICIANS[0])
         values |= {"approve-extension": extension.pk, "withdraw-extension": extension.pk}
         people = [visitors.with_role(role, study, centre, "unblinded") for role in Role]

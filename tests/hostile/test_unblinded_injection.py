@@ -32,7 +32,7 @@ def forms(db: None, settings: SimpleNamespace) -> Iterator[list[Form]]:
         known["approve-list"] = RandomizationList.objects.get(study=study).pk
         known["release-allocation"] = StratumCursor.objects.filter(list__study=study)[0].pk
         known["end-holder"] = a_holder(study).pk
-        known["extend-list"] = known["approve-list"]
+        known["extend-list"] = known["close-list"] = known["approve-list"]
         made = RandomizationList.objects.get(study=study)
         extension = extend_list(made, length=40, by=STATISTICIANS[0])
         known["approve-extension"] = known["withdraw-extension"] = extension.pk

@@ -44,6 +44,8 @@ WITHOUT_HISTORY = {
     "Decision": "written once by gate.allocate",
     "Margin": "written once by gate.allocate, a new row for each place",
     "ListOrigin": "written once with its list, changed by nobody",
+    "OpenedStudy": "written once by the act of unblinding, whose own row is audited",
+    "OpenedAllocation": "written once by the act of unblinding, changed by nobody",
     "ImportedFile": "written once with its list, changed by nobody",
     "CoverKit": "frozen; which kit serves which place of a cohort",
     # the seals over the history itself: written by seal_history only, and chained

@@ -90,6 +90,7 @@ NOUNS = {
     "randomization.randomization": Noun("randomization", ("number",)),
     "randomization.randomizationlist": Noun("list", ("number",)),
     "randomization.seedshare": Noun("share of a seed", ("place",)),
+    "randomization.unblinding": Noun("unblinding of the study", ()),
     "randomization.splitseed": Noun("split seed", ("number",)),
 }
 FIELDS = {

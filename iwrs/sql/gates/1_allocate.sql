@@ -53,6 +53,12 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'IW002';
     END IF;
+    -- Whoever closes a list holds its cursors. A call that waited for them saw the list as it was
+    -- before; it looks again, and the caller tries again.
+    PERFORM 1 FROM unblinded.list l WHERE l.id = v_cursor.list_id AND l.status = 'active';
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = '40001';
+    END IF;
     IF v_cursor.used >= v_cursor.length THEN
         RAISE EXCEPTION USING ERRCODE = 'IW002';
     END IF;
