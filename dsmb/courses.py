@@ -14,6 +14,7 @@ from enrolment.models import Subject
 from iwrs import clock
 from iwrs.definition import levels_in
 from iwrs.models import Study
+from randomization.models import RandomizedInError, VerifiedStratum
 
 Day = dict[int, date]
 _KIND = SubjectEvent.Kind
@@ -31,6 +32,8 @@ def read_courses(study: Study, cut: date) -> dict[int, Course]:
     mine = {"subject__study": study, "subject__randomized_at__isnull": False}
     known = _known_days(mine, len(definition.drugs), cut)
     reads = _reads(mine)
+    verified = _verified(study, cut)
+    wrong = _in_error(study)
     return {
         row["pk"]: Course(
             subject=row["number"],
@@ -40,6 +43,8 @@ def read_courses(study: Study, cut: date) -> dict[int, Course]:
             randomized_on=_local_day(row["randomized_at"], row["centre__time_zone"]),
             reads=tuple(reads.get(row["pk"], ())),
             age=row["baseline"].get("age"),
+            verified_strata=verified.get(row["pk"]),
+            randomized_in_error_on=wrong.get(row["pk"]),
             **{name: days.get(row["pk"]) for name, days in known.items()},
         )
         for row in subjects
@@ -64,6 +69,28 @@ def _subjects(study: Study) -> list[dict[str, Any]]:
         "randomized_at",
     )
     return [dict(row) for row in rows]
+
+
+def _verified(study: Study, cut: date) -> dict[int, dict[str, str]]:
+    """Subject to the newest levels that were verified on or before the cut."""
+    rows = VerifiedStratum.objects.filter(randomization__study=study).order_by("pk")
+    return {
+        subject: levels
+        for subject, levels, at, zone in rows.values_list(
+            "randomization__subject_id",
+            "levels",
+            "verified_at",
+            "randomization__subject__centre__time_zone",
+        )
+        if _local_day(at, zone) <= cut
+    }
+
+
+def _in_error(study: Study) -> Day:
+    rows = RandomizedInError.objects.filter(randomization__study=study).values_list(
+        "randomization__subject_id", "marked_at", "randomization__subject__centre__time_zone"
+    )
+    return {subject: _local_day(at, zone) for subject, at, zone in rows}
 
 
 def _local_day(moment: datetime, time_zone: str) -> date:

@@ -204,3 +204,56 @@ class OpenedAllocation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject}"
+
+
+@audited
+class RandomizedInError(models.Model):
+    """The mark that a subject should not have been randomized. It cannot be taken back.
+
+    The place in the list stays used and the subject stays in the analysis, as randomized (ICH E9
+    5.2.1). Treatment is another matter: who stops a drug records that by itself.
+    """
+
+    randomization = models.OneToOneField(
+        Randomization, on_delete=models.PROTECT, related_name="in_error"
+    )
+    reason = models.TextField()
+    marked_by = models.CharField(max_length=200)
+    marked_at = models.DateTimeField(help_text="Business time.")
+    recorded_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="mark_has_reason", condition=~models.Q(reason=""))
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.randomization} in error"
+
+
+@audited
+class VerifiedStratum(models.Model):
+    """The stratum that a subject really belongs to, beside the one that the allocation used.
+
+    The newest row of a subject stands; none is ever changed.
+    """
+
+    randomization = models.ForeignKey(
+        Randomization, on_delete=models.PROTECT, related_name="verified_strata"
+    )
+    levels = models.JSONField(help_text="Level of each factor, as it should have been answered.")
+    reason = models.TextField()
+    verified_by = models.CharField(max_length=200)
+    verified_at = models.DateTimeField(help_text="Business time.")
+    recorded_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="verified_stratum_has_reason", condition=~models.Q(reason="")
+            )
+        ]
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.randomization} {self.levels}"

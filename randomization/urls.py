@@ -5,6 +5,7 @@ from django.urls import path
 from randomization import (
     views,
     views_drill,
+    views_marks,
     views_openings,
     views_procedure,
     views_reconciliation,
@@ -12,6 +13,12 @@ from randomization import (
 
 urlpatterns = [
     path("subjects/<int:pk>/code-break/", views.AskCodeBreak.as_view(), name="ask-code-break"),
+    path(
+        "subjects/<int:pk>/randomized-in-error/",
+        views_marks.MarkInError.as_view(),
+        name="mark-in-error",
+    ),
+    path("subjects/<int:pk>/stratum/", views_marks.VerifyStratum.as_view(), name="verify-stratum"),
     path("code-breaks/<int:pk>/", views.ShowCode.as_view(), name="code-break"),
     path(
         "studies/<slug:code>/code-breaks/",

@@ -8,6 +8,7 @@ from dispensing import api as dispensing
 from enrolment import api as enrolment
 from iwrs.api.token import Tokens
 from iwrs.api.views import Nowhere
+from randomization import api as randomization
 from trial import api as trial
 
 
@@ -49,6 +50,7 @@ urlpatterns = [
     path(_subject, enrolment.OneSubject.as_view()),
     path(f"{_subject}/screen-failure", enrolment.ScreenFailure.as_view()),
     path(f"{_subject}/randomization", trial.Randomizations.as_view()),
+    path(f"{_subject}/randomization/marks", randomization.Marks.as_view()),
     path(f"{_subject}/dispensations", dispensing.Dispensations.as_view()),
     path(f"{_dispensation}/assignment", dispensing.Assignment.as_view()),
     path(f"{_dispensation}/hand-over", dispensing.HandOver.as_view()),

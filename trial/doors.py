@@ -154,6 +154,8 @@ PORTAL = {
     "facts": on_subject(Act.SEE_SUBJECTS),
     "correct": on_subject(Act.CORRECT),
     "correct-central-read": on_subject(Act.RECORD_CENTRAL_READ),
+    "mark-in-error": on_subject(Act.CORRECT),
+    "verify-stratum": on_subject(Act.CORRECT),
     # code breaks
     "ask-code-break": on_subject(Act.BREAK_CODE),
     "code-break": Door(Of.SUBJECT, Act.BREAK_CODE, own=True),
@@ -234,6 +236,7 @@ OPERATIONS = {
     f"POST {_SUBJECT}/screen-failure": "subjects:screen",
     f"GET {_SUBJECT}/randomization": "subjects:read",
     f"POST {_SUBJECT}/randomization": "subjects:randomize",
+    f"GET {_SUBJECT}/randomization/marks": "subjects:read",
     f"GET {_SUBJECT}/dispensations": "subjects:read",
     f"POST {_SUBJECT}/dispensations/<sequence:n>/assignment": "kits:dispense",
     f"POST {_SUBJECT}/dispensations/<sequence:n>/hand-over": "kits:dispense",

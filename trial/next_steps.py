@@ -121,6 +121,12 @@ def _doses(subject: Subject, definition: StudyDefinition) -> Iterator[Step]:
 
 
 def _others(subject: Subject, may: set[Act]) -> Iterator[Step]:
+    if Act.CORRECT in may:
+        if subject.strata:
+            yield Step("Record the verified stratum", _to("verify-stratum", subject))
+        if not hasattr(subject.randomization, "in_error"):
+            text = "Mark as randomized in error"
+            yield Step(text, _to("mark-in-error", subject), grave=True)
     if Act.RECORD_CENTRAL_READ in may:
         yield Step("Record a central read", _to("central-read", subject))
     if Act.BREAK_CODE in may:

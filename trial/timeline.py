@@ -71,6 +71,20 @@ def _enrolled(subject: Subject, definition: StudyDefinition) -> list[Happening]:
         lines.append(Happening(_day(subject, subject.decided_at), 3, text))
     if subject.randomized_at:
         lines.append(Happening(_day(subject, subject.randomized_at), 3, "Randomized"))
+        lines += _marked(subject)
+    return lines
+
+
+def _marked(subject: Subject) -> list[Happening]:
+    """What was wrong with the randomization."""
+    mark = getattr(subject.randomization, "in_error", None)
+    lines = [
+        Happening(_day(subject, each.verified_at), 9, f"Verified stratum recorded: {each.reason}")
+        for each in subject.randomization.verified_strata.all()
+    ]
+    if mark:
+        text = f"Marked as randomized in error: {mark.reason}"
+        lines.append(Happening(_day(subject, mark.marked_at), 9, text))
     return lines
 
 

@@ -27,6 +27,7 @@ from iwrs.signatures.services import Shown, signatures_of
 from randomization.records import code_break_record
 from trial.accrual import chart, months_of
 from trial.forms import SubjectFilter
+from trial.marked import marks_signed, verified_as_read
 from trial.next_steps import next_steps
 from trial.services import first_answer, not_ready, randomize
 from trial.timeline import timeline
@@ -43,6 +44,7 @@ WITH_THE_SUBJECT: list[str] = [
     "dose_reductions",
     "deviations",
     "first_doses",
+    "randomization__verified_strata",
     "eligibility",
     "corrections",
 ]
@@ -116,7 +118,7 @@ class SubjectPage(Page):
     """One subject: state, what can be done next, and everything recorded."""
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
-        found = subjects_for(self.person).select_related("randomization")
+        found = subjects_for(self.person).select_related("randomization__in_error")
         found = found.prefetch_related(*WITH_THE_SUBJECT)
         subject = get_object_or_404(found, pk=pk)
         definition = subject.study.definition
@@ -128,6 +130,7 @@ class SubjectPage(Page):
             "more": [each for each in steps if not each.now],
             "answers": answers_as_read(subject, definition),
             "unanswered": self._unanswered(subject),
+            "verified": verified_as_read(subject, definition),
             "signatures": self._signatures(subject, Act.SEE_CODE_BREAKS in may),
             "timeline": timeline(subject, definition, code_breaks=Act.SEE_CODE_BREAKS in may),
         }
@@ -139,6 +142,7 @@ class SubjectPage(Page):
         records += [deviation_record(each) for each in subject.deviations.all()]
         records += [reduction_record(each) for each in subject.dose_reductions.all()]
         records += [correction_record(each) for each in subject.corrections.all()]
+        records += marks_signed(subject)
         if code_breaks:
             records += [code_break_record(each) for each in subject.code_breaks.all()]
         return signatures_of(records)

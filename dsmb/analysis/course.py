@@ -38,6 +38,7 @@ class Course:
     `strata` maps stratification factor to level as randomized, in the order of the study
     definition. `withdrew_on` is withdrawal of consent or loss to follow-up. `new_therapy_on` is
     the start of another anticancer treatment. A date that has not happened is None.
+    `verified_strata` is what was found to be right by the data cut, None when nothing was.
     """
 
     subject: str
@@ -53,6 +54,8 @@ class Course:
     died_on: date | None = None
     last_contact_on: date | None = None
     age: int | None = None
+    verified_strata: Mapping[str, str] | None = None
+    randomized_in_error_on: date | None = None
 
     def __post_init__(self) -> None:
         for name in ("first_dose_on", "drug_stopped_on", "new_therapy_on", "died_on"):

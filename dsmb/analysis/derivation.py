@@ -8,7 +8,7 @@ subject order, so that equal input gives equal bytes whatever the order of the r
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from itertools import pairwise
 from typing import Any
@@ -23,7 +23,9 @@ def derive_adsl(records: Iterable[SubjectRecord], cut: date) -> list[Row]:
     """One row per subject randomized on or before the cut.
 
     STRATAR is the stratum as randomized with STRATARN its number in alphabetical order; STRATwD
-    and STRATwR are the name and level of factor w. TRT01A is the arm of a subject who took at
+    and STRATwR are the name and level of factor w. STRATAV and STRATwV are the same as verified
+    afterwards; no analysis uses them. RNDERFL marks who was randomized in error; they are analysed
+    as randomized. TRT01A is the arm of a subject who took at
     least one dose and is empty otherwise.
     """
     included = at_cut(records, cut)
@@ -50,7 +52,11 @@ def at_cut(records: Iterable[SubjectRecord], cut: date) -> list[SubjectRecord]:
 
 def stratum_of(course: Course) -> str:
     """The stratum as randomized in one text: `visceral=yes, sensitive=no`."""
-    return ", ".join(f"{factor}={level}" for factor, level in course.strata.items())
+    return _in_one_text(course.strata)
+
+
+def _in_one_text(levels: Mapping[str, str]) -> str:
+    return ", ".join(f"{factor}={level}" for factor, level in levels.items())
 
 
 def _stratum_numbers(courses: Iterable[Course]) -> dict[str, int]:
@@ -91,7 +97,14 @@ def _adsl_row(record: SubjectRecord, cut: date, numbers: dict[str, int]) -> Row:
     for number, (factor, level) in enumerate(course.strata.items(), start=1):
         row[f"STRAT{number}D"] = factor
         row[f"STRAT{number}R"] = level
+    verified = course.verified_strata or course.strata
+    row["STRATAV"] = _in_one_text({factor: verified[factor] for factor in course.strata})
+    for number, factor in enumerate(course.strata, start=1):
+        row[f"STRAT{number}V"] = verified[factor]
+    wrong = happened(course.randomized_in_error_on, cut)
     row |= {
+        "RNDERFL": "Y" if wrong else None,
+        "RNDERDT": _when(course.randomized_in_error_on, cut),
         "NEWTHDT": _when(course.new_therapy_on, cut),
         "WITHDT": _when(course.withdrew_on, cut),
         "DTHDT": _when(course.died_on, cut),

@@ -131,6 +131,11 @@ CATALOGUE: dict[str, Meaning] = {
         "The study has no approved randomization list.",
         "Wait until the study's statisticians have approved one.",
     ),
+    "marked_in_error": Meaning(
+        409,
+        "The subject is already marked as randomized in error.",
+        "Nothing was changed. The mark cannot be taken back.",
+    ),
     "not_ready_to_randomize": Meaning(
         409,
         "The subject is not ready to be randomized.",

@@ -97,7 +97,8 @@ GRANT UPDATE ON public.dispensing_supplyrun, public.dsmb_extract TO iwrs_unblind
 GRANT UPDATE (status) ON public.dsmb_extract TO iwrs_blinded;
 
 -- Facts once stated are not edited; a correction is a new act of its own.
-REVOKE UPDATE ON public.randomization_randomization, public.dsmb_datacut,
+REVOKE UPDATE ON public.randomization_randomization, public.randomization_randomizedinerror,
+    public.randomization_verifiedstratum, public.dsmb_datacut,
     public.dsmb_interimnotice, public.enrolment_accessreview, public.assessments_correction
     FROM iwrs_blinded;
 -- A dose reduction is corrected like other facts: its days and its reason, never its level.

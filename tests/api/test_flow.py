@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from enrolment.models import Subject
 from iwrs import clock
 from iwrs.models import Study
+from randomization.marks import mark_in_error, verify_stratum
 from randomization.models import Randomization
 from tests import factories
 from tests.api.client import Edc, screening_body
@@ -16,8 +17,8 @@ from tests.api.client import Edc, screening_body
 pytestmark = pytest.mark.django_db
 
 # Token with client and study; begin; hold the key; look for a stored answer; subject; open the
-# act; lock centre and subject; count and accrual lock; cover; dispensations; visits; allocate;
-# subject; randomization; assign; kit; store the answer; commit.
+# act; lock centre and subject; count and accrual lock, near a limit in two; count again; cover;
+# dispensations; visits; allocate; subject; randomization; assign; kit; store the answer; commit.
 RANDOMIZATION_QUERIES = 20  # one less in a study that is far from its limits
 
 
@@ -68,6 +69,22 @@ def test_randomization_answers_number_kit_stratum_and_first_visits(edc: Edc, stu
     assert first["kit"]["grouped"].replace(" ", "") == first["kit"]["number"]
     assert [visit["number"] for visit in first["visits"]] == [1, 2, 3, 4]
     assert edc.get(f"subjects/{number}/randomization").json() == first
+
+
+def test_what_was_wrong_with_a_randomization_is_read(edc: Edc, study: Study) -> None:
+    centre = factories.a_centre(study)
+    waiting = factories.a_subject(centre).number
+    refused = edc.get(f"subjects/{waiting}/randomization/marks")
+    assert (refused.status_code, refused.json()["code"]) == (404, "not_randomized")
+    subject = factories.a_randomized_subject(centre)
+    address = f"subjects/{subject.number}/randomization/marks"
+    assert edc.get(address).json() == {"in_error": None, "verified_strata": []}
+    mark_in_error(subject, by=factories.TESTER, reason="Wrong patient")
+    right = dict.fromkeys(subject.strata, "no")
+    verify_stratum(subject, right, by=factories.TESTER, reason="CT read again")
+    told = edc.get(address).json()
+    assert told["in_error"]["reason"] == "Wrong patient"
+    assert [each["levels"] for each in told["verified_strata"]] == [right]
 
 
 def test_the_first_answer_does_not_change_when_visits_are_planned(edc: Edc, study: Study) -> None:

@@ -92,6 +92,8 @@ NOUNS = {
     "randomization.seedshare": Noun("share of a seed", ("place",)),
     "randomization.unblinding": Noun("unblinding of the study", ()),
     "randomization.splitseed": Noun("split seed", ("number",)),
+    "randomization.randomizedinerror": Noun("mark of a randomization in error", ()),
+    "randomization.verifiedstratum": Noun("verified stratum", ()),
 }
 FIELDS = {
     "assessed_on": "day of the scan",
