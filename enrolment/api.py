@@ -6,9 +6,11 @@ from rest_framework.response import Response
 
 from enrolment import examples
 from enrolment.models import Centre, Subject
+from enrolment.rescreening import rescreen
 from enrolment.serializers import (
     CentreOut,
     CentrePage,
+    RescreeningIn,
     ScreenFailureIn,
     ScreeningIn,
     SubjectDetail,
@@ -31,7 +33,9 @@ def subject_of(study: Study, number: str, *, alone: bool = False) -> Subject:
     `alone` reads the number and the key only, for an act that reads the rest under its lock.
     """
     rows = Subject.objects
-    subjects = rows.only("number") if alone else rows.select_related("centre", "study")
+    subjects = (
+        rows.only("number") if alone else rows.select_related("centre", "study", "rescreen_of")
+    )
     try:
         return subjects.get(study=study, number=number)
     except Subject.DoesNotExist:
@@ -82,7 +86,7 @@ class Subjects(StudyView):
     )
     def get(self, request: Request) -> Response:
         asked = self.query(SubjectQuery)
-        subjects = Subject.objects.filter(study=self.study).select_related("centre")
+        subjects = Subject.objects.filter(study=self.study).select_related("centre", "rescreen_of")
         if "centre" in asked:
             subjects = subjects.filter(centre__number=asked["centre"])
         if "status" in asked:
@@ -158,3 +162,34 @@ class ScreenFailure(StudyView):
         sent = self.body(ScreenFailureIn)
         record_screen_failure(subject, by=self.actor, **sent)
         return Answer(201, detail_of(subject_of(self.study, number)))
+
+
+class Rescreening(StudyView):
+    """Another screening of a person whose first one failed."""
+
+    scopes = {"POST": "subjects:screen"}
+
+    @write_operation(
+        "subjects_rescreen",
+        "Screen a subject again",
+        "Registers the person of a screen failure anew, at the same centre, under a new number "
+        "that `rescreen_of` links to the old one. Every question is answered anew. The study "
+        "definition says how often (`study.max_rescreenings`).",
+        request=RescreeningIn,
+        request_example=examples.RESCREENING,
+        answer=SubjectDetail,
+        example=examples.RESCREENED,
+        problems=[
+            *("not_found", "not_screen_failed", "rescreened", "rescreening_limit"),
+            "centre_not_active",
+        ],
+    )
+    def post(self, request: Request, number: str) -> Response:
+        response = self.once(lambda: self._screen(number))
+        response["Location"] = f"/api/v1/subjects/{response.data['number']}"
+        return response
+
+    def _screen(self, number: str) -> Answer:
+        before = subject_of(self.study, number)
+        sent = self.body(RescreeningIn)
+        return Answer(201, detail_of(rescreen(before, Screening(**sent), by=self.actor)))

@@ -37,6 +37,7 @@ SUBJECT: dict[str, Any] = {
     "consent_on": "2010-03-01",
     "screened_at": "2010-03-02T09:30:00Z",
     "randomized_at": None,
+    "rescreen_of": None,
 }
 SUBJECT_DETAIL: dict[str, Any] = {
     **SUBJECT,
@@ -53,3 +54,5 @@ SCREEN_FAILURE: dict[str, Any] = {
     "open_questions": ["her2_negative"],
     "failure_reason": "HER2 is amplified",
 }
+RESCREENING: dict[str, Any] = {key: SCREENING[key] for key in SCREENING if key != "centre"}
+RESCREENED: dict[str, Any] = {**SUBJECT_DETAIL, "number": "0101-007", "rescreen_of": "0101-003"}

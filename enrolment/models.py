@@ -179,6 +179,12 @@ class Subject(models.Model):
     strata = models.JSONField(default=dict, help_text="Level of each factor, as answered.")
     stratum_key = models.CharField(max_length=200, blank=True)
     baseline = models.JSONField(default=dict)
+    rescreen_of = models.OneToOneField(
+        "self", on_delete=models.PROTECT, related_name="rescreened_as", null=True, blank=True
+    )
+    rescreening = models.PositiveSmallIntegerField(
+        default=0, help_text="0 at the first screening of a person, then 1, 2 and so on."
+    )
     randomized_at = models.DateTimeField(null=True, blank=True)
     unblinded_at = models.DateTimeField(null=True, blank=True)
     ended_on = models.DateField(
@@ -193,6 +199,11 @@ class Subject(models.Model):
                 name="consent_before_screening",
                 condition=Q(screened_at__date__gte=F("consent_on") - 1),
                 violation_error_message="Consent must be given before screening.",
+            ),
+            models.CheckConstraint(
+                name="rescreening_is_of_a_subject",
+                condition=Q(rescreening=0, rescreen_of__isnull=True)
+                | Q(rescreening__gt=0, rescreen_of__isnull=False),
             ),
             models.CheckConstraint(
                 name="randomized_has_moment_and_stratum",

@@ -34,9 +34,19 @@ class SubjectOut(serializers.ModelSerializer[Subject]):
         "number", read_only=True, help_text="Centre number."
     )
 
+    rescreen_of: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        "number",
+        read_only=True,
+        allow_null=True,
+        help_text="Number of the same person at the screening before; null at the first one.",
+    )
+
     class Meta:
         model = Subject
-        fields = ["number", "centre", "status", "consent_on", "screened_at", "randomized_at"]
+        fields = [
+            *("number", "centre", "status", "consent_on", "screened_at", "randomized_at"),
+            "rescreen_of",
+        ]
 
 
 class SubjectPage(serializers.Serializer[Any]):
@@ -84,13 +94,12 @@ class SubjectQuery(Page):
     )
 
 
-class ScreeningIn(Strict):
+class RescreeningIn(Strict):
     """What a site knows of a subject at screening. Keys are those of the study definition.
 
     Answers may be left out: the subject then stays in screening.
     """
 
-    centre = serializers.RegexField(r"^[0-9]{4}\Z", help_text="Number of the centre.")
     consent_on = serializers.DateField(help_text="Day on which the subject signed the consent.")
     strata = serializers.DictField(
         child=serializers.CharField(max_length=60, allow_blank=True),
@@ -105,6 +114,12 @@ class ScreeningIn(Strict):
     baseline = serializers.DictField(
         child=BaselineValue(allow_null=True), default=dict, help_text="Item to value."
     )
+
+
+class ScreeningIn(RescreeningIn):
+    """The same of a new subject, with the centre."""
+
+    centre = serializers.RegexField(r"^[0-9]{4}\Z", help_text="Number of the centre.")
 
 
 class ScreenFailureIn(Strict):

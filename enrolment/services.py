@@ -97,27 +97,36 @@ def screen(centre: Centre, screening: Screening, *, by: Actor) -> Subject:
     with one text a field, `Problem` when the centre may not enrol. Nothing is half-written.
     """
     with act("screen", by=by):
-        centre = lock(Centre.objects.select_related("study"), centre.pk)
-        require_active(centre)
-        consent_on = _checked_consent(centre, screening)
-        centre.last_subject_sequence += 1
-        centre.save(update_fields=["last_subject_sequence"])
-        subject = Subject(
-            study=centre.study,
-            centre=centre,
-            number=f"{centre.number}-{centre.last_subject_sequence:03d}",
-            consent_on=consent_on,
-            screened_at=clock.now(),
-            strata=dict(screening.strata),
-            baseline=dict(screening.baseline),
-        )
-        _decide(subject, screening.eligibility, set_aside=())
-        subject.save()
-        EligibilityAnswer.objects.bulk_create(
-            EligibilityAnswer(subject=subject, question=key, answer=answer)
-            for key, answer in screening.eligibility.items()
-        )
-        return subject
+        return register(lock(Centre.objects.select_related("study"), centre.pk), screening)
+
+
+def register(centre: Centre, screening: Screening, *, before: Subject | None = None) -> Subject:
+    """Give a new subject the centre's next number, within an open act that locked the centre.
+
+    `before` is the same person at an earlier screening.
+    """
+    require_active(centre)
+    consent_on = _checked_consent(centre, screening)
+    centre.last_subject_sequence += 1
+    centre.save(update_fields=["last_subject_sequence"])
+    subject = Subject(
+        study=centre.study,
+        centre=centre,
+        number=f"{centre.number}-{centre.last_subject_sequence:03d}",
+        consent_on=consent_on,
+        screened_at=clock.now(),
+        strata=dict(screening.strata),
+        baseline=dict(screening.baseline),
+        rescreen_of=before,
+        rescreening=before.rescreening + 1 if before else 0,
+    )
+    _decide(subject, screening.eligibility, set_aside=())
+    subject.save()
+    EligibilityAnswer.objects.bulk_create(
+        EligibilityAnswer(subject=subject, question=key, answer=answer)
+        for key, answer in screening.eligibility.items()
+    )
+    return subject
 
 
 def change_answers(subject: Subject, screening: Screening, *, by: Actor, why: str) -> Subject:

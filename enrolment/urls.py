@@ -62,6 +62,7 @@ urlpatterns = [
     path("centres/<int:pk>/screen/", views.ScreenSubject.as_view(), name="screen"),
     path("subjects/<int:pk>/answers/", views.ChangeAnswers.as_view(), name="change-answers"),
     path("subjects/<int:pk>/failure/", views.RecordFailure.as_view(), name="screen-failure"),
+    path("subjects/<int:pk>/rescreen/", views.Rescreen.as_view(), name="rescreen"),
     path("subjects/<int:pk>/deviation/", views.RequestDeviation.as_view(), name="ask-deviation"),
     path(
         "deviations/<int:pk>/approve/",

@@ -20,12 +20,14 @@ from enrolment.forms import (
     DeviationForm,
     FailureForm,
     NewSubjectForm,
+    ScreeningForm,
     SuspensionForm,
     answers_given,
 )
 from enrolment.models import Centre, Deviation, Subject
 from enrolment.pages import CentreAct, Page, Signing, SubjectAct
 from enrolment.records import centre_record, deviation_record
+from enrolment.rescreening import rescreen
 from iwrs.acts import frame
 from iwrs.forms import PortalForm
 from iwrs.models import IdempotencyRecord
@@ -197,6 +199,27 @@ class RecordFailure(SubjectAct):
     def perform(self, form: PortalForm) -> HttpResponse:
         services.record_screen_failure(self.subject, by=self.by, reason=form.cleaned_data["reason"])
         return self.done("The screen failure is recorded.")
+
+
+class Rescreen(SubjectAct):
+    """Screen a person again after a screen failure, under a new number."""
+
+    act = Act.SCREEN
+    template_name = "enrolment/screening.html"
+    heading = "Screen the subject again"
+    explain = (
+        "The subject gets a new number, linked to this one. What was answered before stays with "
+        "the old number: answer every question anew."
+    )
+    submit = "Save screening"
+
+    def form(self, typed: Any = None) -> PortalForm:
+        return ScreeningForm(self.subject.study.definition, typed)
+
+    def perform(self, form: ScreeningForm) -> HttpResponse:  # type: ignore[override]
+        made = rescreen(self.subject, form.screening(), by=self.by)
+        text = f"Subject {made.number} is registered. Before: {self.subject.number}."
+        return self.done(text, reverse("subject", args=[made.pk]))
 
 
 class RequestDeviation(SubjectAct):

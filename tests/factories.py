@@ -59,11 +59,12 @@ def small_definition(
     method: str = "permuted-blocks",
     keys: str = "",
     more: str = "",
+    in_study: str = "",
 ) -> LoadedDefinition:
     """BOLERO-2 with short lists, so that a test does not make two thousand entries.
 
     `keys` are more lines of the table `[randomization]`, `more` is put at the end of the file:
-    further tables, as TOML.
+    further tables, as TOML. `in_study` are more lines of [study].
     """
     text = bolero2_text().replace('code = "bolero2"', f'code = "{code}"', 1)
     for key, value in {
@@ -78,6 +79,7 @@ def small_definition(
     text = re.sub(
         r"^block_sizes = .*$", f"{METHODS[method]}\n{keys}", text, count=1, flags=re.MULTILINE
     )
+    text = text.replace("[study]\n", f"[study]\n{in_study}\n", 1)
     return parse_definition(text + more, source="test study")
 
 
@@ -90,9 +92,10 @@ def a_study(
     method: str = "permuted-blocks",
     keys: str = "",
     more: str = "",
+    in_study: str = "",
 ) -> Study:
     """A study with its definition loaded and, unless said otherwise, an active list."""
-    loaded = small_definition(code or f"study_{next(_number)}", length, method, keys, more)
+    loaded = small_definition(code or f"study_{next(_number)}", length, method, keys, more, in_study)
     study = studies.load(loaded, by=TESTER, list_exists=lambda study: False).study
     if with_list:
         an_active_list(study)

@@ -67,7 +67,8 @@ class Randomizations(StudyView):
         example=EXAMPLE,
         problems=[
             *("not_found", "already_randomized", "not_eligible", "screen_failed"),
-            *("accrual_not_open", "centre_not_active", "no_list", "not_ready_to_randomize"),
+            *("accrual_not_open", "accrual_full", "cap_reached", "centre_not_active"),
+            *("no_list", "not_ready_to_randomize"),
             *("no_place", "no_kit", "gate_alarm", "gate_failed"),
         ],
         key_required=True,

@@ -49,6 +49,7 @@ urlpatterns = [
     path("v1/subjects", enrolment.Subjects.as_view()),
     path(_subject, enrolment.OneSubject.as_view()),
     path(f"{_subject}/screen-failure", enrolment.ScreenFailure.as_view()),
+    path(f"{_subject}/rescreening", enrolment.Rescreening.as_view()),
     path(f"{_subject}/randomization", trial.Randomizations.as_view()),
     path(f"{_subject}/randomization/marks", randomization.Marks.as_view()),
     path(f"{_subject}/dispensations", dispensing.Dispensations.as_view()),

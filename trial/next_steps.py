@@ -12,6 +12,7 @@ from dispensing.doses import next_level
 from dispensing.models import Dispensation
 from dispensing.services import first_dose_of
 from enrolment.models import Subject
+from enrolment.rescreening import may_be_screened_again
 from iwrs.definition import StudyDefinition
 from iwrs.permissions import Act
 
@@ -40,7 +41,8 @@ def next_steps(
             *_others(subject, may),
         ]
     if subject.status == Subject.Status.SCREEN_FAILED:
-        return []
+        again = Act.SCREEN in may and may_be_screened_again(subject)
+        return [Step("Screen the subject again", _to("rescreen", subject))] if again else []
     return list(_screening(subject, definition, may))
 
 

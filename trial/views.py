@@ -118,7 +118,9 @@ class SubjectPage(Page):
     """One subject: state, what can be done next, and everything recorded."""
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
-        found = subjects_for(self.person).select_related("randomization__in_error")
+        found = subjects_for(self.person).select_related(
+            "randomization__in_error", "rescreen_of", "rescreened_as"
+        )
         found = found.prefetch_related(*WITH_THE_SUBJECT)
         subject = get_object_or_404(found, pk=pk)
         definition = subject.study.definition

@@ -100,6 +100,21 @@ CATALOGUE: dict[str, Meaning] = {
     "same_person": Meaning(
         409, "Two different people are needed.", "Ask another person with the right to approve."
     ),
+    "not_screen_failed": Meaning(
+        409,
+        "The subject is no screen failure.",
+        "Only a subject whose screening failed is screened again.",
+    ),
+    "rescreened": Meaning(
+        409,
+        "The subject was already screened again.",
+        "Nothing was changed. Go on with the new number, which the title names.",
+    ),
+    "rescreening_limit": Meaning(
+        409,
+        "The study does not allow another screening of this subject.",
+        "Nothing was changed. The study definition says how often a person may be screened again.",
+    ),
     # randomization
     "already_randomized": Meaning(
         409,

@@ -49,13 +49,17 @@ EventName = Literal[
 
 
 class Study(Part):
-    """What the study is called and how large it may become (subjects randomized)."""
+    """What the study is called and how large it may become (subjects randomized).
+
+    ``max_rescreenings`` is how often a person may be screened again after a screen failure.
+    """
 
     code: Slug
     title: Line
     protocol: Line
     planned_subjects: Count
     max_subjects: Count
+    max_rescreenings: Annotated[int, Field(ge=0, le=10, strict=True)] = 0
 
 
 class Arm(Part):

@@ -48,7 +48,7 @@ BEGIN
           FROM (VALUES
             ('public.iwrs_study', 'code'),
             ('public.enrolment_centre', 'study_id'),
-            ('public.enrolment_subject', 'study_id centre_id number recorded_at unblinded_at'),
+            ('public.enrolment_subject', 'study_id centre_id number recorded_at unblinded_at rescreen_of_id rescreening'),
             ('public.dispensing_dispensation',
              'subject_id number due_on earliest_on kit_id assigned_at'),
             ('public.dispensing_kit', 'study_id number lot_id'),

@@ -61,14 +61,14 @@ def test_every_address_is_documented(document: dict[str, Any]) -> None:
         if hasattr(url.callback, "cls") and hasattr(url.callback.cls, "scopes")
     }
     assert addresses == set(document["paths"])
-    assert len(addresses) == 18
+    assert len(addresses) == 19
 
 
 def test_every_operation_is_described_with_examples_and_refusals(
     document: dict[str, Any],
 ) -> None:
     found = dict(operations(document))
-    assert len(found) == 20
+    assert len(found) == 21
     for name, operation in found.items():
         assert operation["summary"], name
         assert len(operation["description"]) > 40, name
