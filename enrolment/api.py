@@ -105,7 +105,7 @@ class Subjects(StudyView):
         request_example=examples.SCREENING,
         answer=SubjectDetail,
         example=examples.SUBJECT_DETAIL,
-        problems=["centre_not_active"],
+        problems=["centre_not_active", "country_not_open"],
     )
     def post(self, request: Request) -> Response:
         response = self.once(self._screen)
@@ -181,7 +181,7 @@ class Rescreening(StudyView):
         example=examples.RESCREENED,
         problems=[
             *("not_found", "not_screen_failed", "rescreened", "rescreening_limit"),
-            "centre_not_active",
+            *("centre_not_active", "country_not_open"),
         ],
     )
     def post(self, request: Request, number: str) -> Response:

@@ -3,13 +3,13 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django import forms
 from django.forms.boundfield import BoundField
 
-from enrolment.models import Subject
+from enrolment.models import CountryAccrual, Subject
 from enrolment.people import AT_A_CENTRE, LONGEST_NAME
 from enrolment.places import countries, time_zones
 from enrolment.services import Screening, answers_of
@@ -155,6 +155,20 @@ class ActivationForm(SignedForm):
 
 class SuspensionForm(PortalForm):
     why = reason_field("Why is the centre suspended?")
+
+
+class ClosingForm(PortalForm):
+    why = reason_field("Why is the centre closed?")
+
+
+class CountryForm(PortalForm):
+    """Accrual in one of the study's countries, as (code, name)."""
+
+    def __init__(self, known: Iterable[tuple[str, str]], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["country"] = choice_field("Country", known)
+        self.fields["status"] = choice_field("Accrual there", CountryAccrual.Status.choices)
+        self.fields["why"] = reason_field("Why?")
 
 
 class CentreForm(PortalForm):

@@ -67,6 +67,28 @@ class Centre(models.Model):
 
 
 @audited
+class CountryAccrual(models.Model):
+    """Accrual in one country of a study, once somebody paused or closed it there."""
+
+    class Status(models.TextChoices):
+        OPEN = "open", "Open"
+        PAUSED = "paused", "Paused"
+        CLOSED = "closed", "Closed"
+
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="countries")
+    country_code = models.CharField(max_length=2, help_text="ISO 3166-1 alpha-2")
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.OPEN)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["study", "country_code"], name="one_row_per_country")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.country_code}: {self.get_status_display()}"
+
+
+@audited
 class CodeBreakDrill(models.Model):
     """A code break practised at one centre, on a subject who does not exist.
 

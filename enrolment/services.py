@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from enrolment.accrual import country_stopped, not_in_this_country
 from enrolment.eligibility import Unmet, unmet, wrong_answers, wrong_baseline
 from enrolment.models import Centre, CentreRole, Deviation, EligibilityAnswer, Subject
 from enrolment.records import centre_record, deviation_record
@@ -106,6 +107,8 @@ def register(centre: Centre, screening: Screening, *, before: Subject | None = N
     `before` is the same person at an earlier screening.
     """
     require_active(centre)
+    if Centre.objects.filter(country_stopped(""), pk=centre.pk).exists():
+        raise not_in_this_country(centre)
     consent_on = _checked_consent(centre, screening)
     centre.last_subject_sequence += 1
     centre.save(update_fields=["last_subject_sequence"])

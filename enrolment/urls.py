@@ -12,6 +12,11 @@ urlpatterns = [
         name="change-accrual",
     ),
     path(
+        "studies/<slug:code>/accrual/country/",
+        views_set_up.CountryAccrualPage.as_view(),
+        name="country-accrual",
+    ),
+    path(
         "studies/<slug:code>/people/add/",
         views_people.AddStudyPerson.as_view(),
         name="add-study-person",
@@ -59,6 +64,7 @@ urlpatterns = [
     path("centres/<int:pk>/", views.CentrePage.as_view(), name="centre"),
     path("centres/<int:pk>/activate/", views.ActivateCentre.as_view(), name="activate-centre"),
     path("centres/<int:pk>/suspend/", views.SuspendCentre.as_view(), name="suspend-centre"),
+    path("centres/<int:pk>/close/", views_set_up.CloseCentre.as_view(), name="close-centre"),
     path("centres/<int:pk>/screen/", views.ScreenSubject.as_view(), name="screen"),
     path("subjects/<int:pk>/answers/", views.ChangeAnswers.as_view(), name="change-answers"),
     path("subjects/<int:pk>/failure/", views.RecordFailure.as_view(), name="screen-failure"),

@@ -79,6 +79,7 @@ class CentrePage(Page):
             "may_screen": active and allowed(self.person, Act.SCREEN, centre),
             "may_activate": manages and not active and centre.status != Centre.Status.CLOSED,
             "may_suspend": manages and active,
+            "may_close": manages and centre.status != Centre.Status.CLOSED,
             "may_practise": allowed(self.person, Act.PRACTISE_CODE_BREAK, centre)
             and centre.status != Centre.Status.CLOSED,
             "drill": centre.drills.filter(finished_at__isnull=False).order_by("finished_at").last(),

@@ -10,7 +10,15 @@ from django.urls import reverse
 
 from enrolment import accounts, people, services
 from enrolment.access import centres_for
-from enrolment.forms import AccrualForm, CentreForm, EndRoleForm, PersonForm
+from enrolment.accrual import close_centre, set_country_status
+from enrolment.forms import (
+    AccrualForm,
+    CentreForm,
+    ClosingForm,
+    CountryForm,
+    EndRoleForm,
+    PersonForm,
+)
 from enrolment.models import CentreRole
 from enrolment.pages import CentreAct, StudyAct
 from enrolment.places import countries
@@ -90,6 +98,50 @@ class ChangeAccrual(StudyAct):
         typed = form.cleaned_data
         study = set_status(self.study, typed["status"], by=self.by, why=typed["why"])
         return self.done(f"State of the study: {study.get_status_display()}.")
+
+
+class CountryAccrualPage(StudyAct):
+    """Pause, open again or close accrual in one country, with a reason."""
+
+    act = Act.MANAGE_ACCRUAL
+    heading = "Pause or close accrual in a country"
+    submit = "Save"
+
+    @property
+    def explain(self) -> str:  # type: ignore[override]
+        states = self.study.countries.order_by("country_code")
+        now = ", ".join(f"{each.country_code} {each.get_status_display()}" for each in states)
+        return (
+            f"State now: {now or 'open in every country'}. It counts for all centres of the "
+            "country. Subjects who are randomized go on in every state. Closed is for good."
+        )
+
+    def form(self, typed: Any = None) -> PortalForm:
+        rows = self.study.centres.order_by("country_name")
+        return CountryForm(rows.values_list("country_code", "country_name").distinct(), typed)
+
+    def back(self) -> str:
+        return reverse("accrual", args=[self.study.code])
+
+    def perform(self, form: PortalForm) -> HttpResponse:
+        typed = form.cleaned_data
+        found = set_country_status(
+            self.study, typed["country"], typed["status"], by=self.by, why=typed["why"]
+        )
+        return self.done(f"Accrual in {found.country_code}: {found.get_status_display()}.")
+
+
+class CloseCentre(CentreAct):
+    act = Act.MANAGE_CENTRES
+    form_class = ClosingForm
+    heading = "Close the centre"
+    explain = "No new subjects, for good. Subjects in the study go on. This cannot be undone."
+    submit = "Close"
+    grave = True
+
+    def perform(self, form: PortalForm) -> HttpResponse:
+        close_centre(self.centre, by=self.by, why=form.cleaned_data["why"])
+        return self.done("The centre is closed.")
 
 
 class People(CentreAct):

@@ -68,6 +68,7 @@ class Randomizations(StudyView):
         problems=[
             *("not_found", "already_randomized", "not_eligible", "screen_failed"),
             *("accrual_not_open", "accrual_full", "cap_reached", "centre_not_active"),
+            "country_not_open",
             *("no_list", "not_ready_to_randomize"),
             *("no_place", "no_kit", "gate_alarm", "gate_failed"),
         ],

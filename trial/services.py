@@ -6,6 +6,7 @@ from assessments.models import Visit
 from assessments.services import create_schedule
 from dispensing.models import Kit
 from dispensing.services import assign, require_cover
+from enrolment.accrual import country_stopped, not_in_this_country
 from enrolment.models import Subject
 from enrolment.records import screening_record
 from enrolment.services import open_questions, require_active
@@ -44,7 +45,9 @@ def randomize(subject: Subject, *, by: Actor, signature: Signature | None = None
     with act("randomize", by=by):
         # The centre first: randomizations at one centre take its cover one after the other, so
         # that running out is seen before a place in the list is taken.
-        rows = Subject.objects.select_related("centre__study").annotate(listed=list_in_use())
+        rows = Subject.objects.select_related("centre__study").annotate(
+            listed=list_in_use(), stopped=country_stopped("centre")
+        )
         subject = lock(rows, subject.pk, first=["centre"])
         subject.study = subject.centre.study
         if subject.status == Subject.Status.RANDOMIZED:
@@ -83,6 +86,8 @@ def _require_ready(subject: Subject) -> None:
             action=f"Its state is: {subject.study.get_status_display()}.",
         )
     require_active(subject.centre)
+    if getattr(subject, "stopped"):  # noqa: B009 - an annotation, unknown to the type checker
+        raise not_in_this_country(subject.centre)
     if subject.status == Subject.Status.SCREEN_FAILED:
         raise Problem(code="screen_failed", title=f"Subject {subject.number} is a screen failure.")
     if subject.status != Subject.Status.ELIGIBLE:

@@ -267,6 +267,7 @@ class Accrual(StudyAct):
             "planned": planned,
             "chart": chart(months, planned) if months else None,
             "limits": fillings(self.study),
+            "countries": self.study.countries.exclude(status="open").order_by("country_code"),
         }
         return render(request, "trial/accrual.html", context)
 

@@ -132,6 +132,14 @@ CATALOGUE: dict[str, Meaning] = {
     "accrual_not_open": Meaning(
         409, "The study is not open to accrual.", "Wait until the study manager opens it."
     ),
+    "country_not_open": Meaning(
+        409,
+        "The study takes no new subjects in this country now.",
+        "Wait until the study manager opens accrual there again. Subjects in the study go on.",
+    ),
+    "country_status": Meaning(
+        409, "Accrual in the country cannot become that.", "Its state is in the title."
+    ),
     "accrual_full": Meaning(
         409, "The study has all its subjects.", "No more subjects can be randomized."
     ),

@@ -48,6 +48,7 @@ BEGIN
           FROM (VALUES
             ('public.iwrs_study', 'code'),
             ('public.enrolment_centre', 'study_id'),
+            ('public.enrolment_countryaccrual', 'study_id country_code'),
             ('public.enrolment_subject', 'study_id centre_id number recorded_at unblinded_at rescreen_of_id rescreening'),
             ('public.dispensing_dispensation',
              'subject_id number due_on earliest_on kit_id assigned_at'),

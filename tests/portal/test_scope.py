@@ -71,6 +71,7 @@ def objects_of(centre):
         "centre": centre.pk,
         "activate-centre": centre.pk,
         "suspend-centre": centre.pk,
+        "close-centre": centre.pk,
         "screen": centre.pk,
         "drill": centre.pk,
         "download-pack": centre.pk,

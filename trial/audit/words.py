@@ -78,6 +78,7 @@ NOUNS = {
     "dsmb.sealedpack": Noun("sealed code-break pack", ()),
     "enrolment.centre": Noun("centre", ("number",)),
     "enrolment.centrerole": Noun("role at a centre", ("user", "role")),
+    "enrolment.countryaccrual": Noun("accrual in the country", ("country_code",)),
     "enrolment.deviation": Noun("deviation", ("question",)),
     "enrolment.eligibilityanswer": Noun("answer", ("question",)),
     "enrolment.subject": Noun("subject", ("number",)),
