@@ -257,3 +257,37 @@ class VerifiedStratum(models.Model):
 
     def __str__(self) -> str:
         return f"{self.randomization} {self.levels}"
+
+
+@audited
+class LateEntry(models.Model):
+    """A randomization that happened on paper while the system was down, and was entered later.
+
+    When it happened is `Randomization.occurred_at`; here stands when and why it was entered, and
+    which kit was handed out by the paper.
+    """
+
+    randomization = models.OneToOneField(
+        Randomization, on_delete=models.PROTECT, related_name="late_entry"
+    )
+    reason = models.TextField()
+    paper_kit = models.CharField(max_length=7, blank=True, help_text="Empty when none was given.")
+    kit_differs = models.BooleanField(
+        default=False, help_text="The list gives another kit than the paper did."
+    )
+    entered_by = models.CharField(max_length=200)
+    entered_at = models.DateTimeField(help_text="Business time.")
+    recorded_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "late entries"
+        constraints = [
+            models.CheckConstraint(name="late_entry_has_reason", condition=~models.Q(reason="")),
+            models.CheckConstraint(
+                name="late_kit_differs_from_one",
+                condition=models.Q(kit_differs=False) | ~models.Q(paper_kit=""),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.randomization} entered late"

@@ -15,9 +15,8 @@ from iwrs.api.catalogue import CATALOGUE
 from iwrs.api.idempotency import Answer
 from iwrs.api.problems import ApiProblem
 from iwrs.api.schema import read_operation, write_operation
-from iwrs.api.serializers import NoBody
 from iwrs.api.views import StudyView
-from trial.api_serializers import RandomizationOut
+from trial.api_serializers import RandomizationIn, RandomizationOut, late_of
 from trial.services import Randomized, first_answer, randomize
 
 EXAMPLE: dict[str, Any] = {
@@ -60,8 +59,11 @@ class Randomizations(StudyView):
         "says a treatment.\n\n"
         "Send a new `Idempotency-Key` and keep it: the same key gives the same answer again. "
         "Another key for a subject who is randomized already is refused with "
-        "`already_randomized`, and the first answer is under `randomization`.",
-        request=NoBody,
+        "`already_randomized`, and the first answer is under `randomization`.\n\n"
+        "The body is empty, but for a randomization that was made on paper while the system was "
+        "down: `occurred_at` says when, at most seven days ago, and `late_reason` why it is "
+        "entered late. It takes the next place of the list like every other.",
+        request=RandomizationIn,
         request_example={},
         answer=RandomizationOut,
         example=EXAMPLE,
@@ -80,8 +82,7 @@ class Randomizations(StudyView):
 
     def _randomize(self, number: str) -> Answer:
         subject = subject_of(self.study, number, alone=True)
-        self.body(NoBody)
-        randomized = randomize(subject, by=self.actor)
+        randomized = randomize(subject, by=self.actor, late=late_of(self.body(RandomizationIn)))
         if not randomized.first_time:
             raise ApiProblem(
                 "already_randomized",

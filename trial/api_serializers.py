@@ -7,7 +7,35 @@ from rest_framework import serializers
 from assessments.serializers import PlannedVisitOut
 from dispensing.serializers import KitOut
 from iwrs.definition import levels_in
+from iwrs.api.serializers import Strict
+from iwrs.problems import Invalid
+from trial.late import Late
 from trial.services import Randomized
+
+
+class RandomizationIn(Strict):
+    """Nothing, or what the paper says of a randomization made while the system was down."""
+
+    occurred_at = serializers.DateTimeField(required=False, help_text="When it was made on paper.")
+    late_reason = serializers.CharField(
+        required=False, max_length=2000, help_text="Why it is entered late; with `occurred_at`."
+    )
+    paper_kit = serializers.CharField(
+        required=False,
+        max_length=7,
+        help_text="Number of the kit that the paper gave; with `occurred_at`. It is compared with "
+        "the kit of the answer, and the difference is recorded.",
+    )
+
+
+def late_of(sent: dict[str, Any]) -> Late | None:
+    """What was sent of a randomization on paper; None when nothing was. Raises `Invalid`."""
+    if not sent:
+        return None
+    if "occurred_at" not in sent:
+        raise Invalid({"occurred_at": "Say when it was made on paper."})
+    reason, kit = sent.get("late_reason", ""), sent.get("paper_kit", "")
+    return Late(sent["occurred_at"], reason, kit)
 
 
 class RandomizationOut(serializers.Serializer[Randomized]):

@@ -142,6 +142,7 @@ PORTAL = {
     "ask-deviation": on_subject(Act.REQUEST_DEVIATION),
     "approve-deviation": on_subject(Act.APPROVE_DEVIATION),
     "randomize": on_subject(Act.RANDOMIZE),
+    "randomize-late": on_subject(Act.RANDOMIZE),
     "randomized": on_subject(Act.SEE_SUBJECTS),
     "assign-kit": on_subject(Act.DISPENSE),
     "hand-over": on_subject(Act.DISPENSE),

@@ -1,9 +1,10 @@
-"""What the subject's page shows of a randomization that was wrong."""
+"""What the subject's page shows of a randomization that was wrong, or entered late."""
 
 from enrolment.models import Subject
 from iwrs.definition import StudyDefinition
 from iwrs.signatures import Record
 from randomization.marks import levels_now, mark_record, stratum_record
+from trial.late import late_record
 
 
 def marks_signed(subject: Subject) -> list[Record]:
@@ -12,7 +13,8 @@ def marks_signed(subject: Subject) -> list[Record]:
         return []
     marked = subject.randomization
     records = [stratum_record(each) for each in marked.verified_strata.all()]
-    return records + ([mark_record(marked.in_error)] if hasattr(marked, "in_error") else [])
+    records += [mark_record(marked.in_error)] if hasattr(marked, "in_error") else []
+    return records + ([late_record(marked.late_entry)] if hasattr(marked, "late_entry") else [])
 
 
 def verified_as_read(subject: Subject, definition: StudyDefinition) -> list[tuple[str, str, str]]:

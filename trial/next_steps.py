@@ -53,6 +53,7 @@ def _to(name: str, subject: Subject, *more: object) -> str:
 def _screening(subject: Subject, definition: StudyDefinition, may: set[Act]) -> Iterator[Step]:
     if subject.status == Subject.Status.ELIGIBLE and Act.RANDOMIZE in may:
         yield Step("Randomize", _to("randomize", subject), now=True)
+        yield Step("Enter a randomization made on paper", _to("randomize-late", subject))
     requested = {each.question: each for each in subject.deviations.all()}
     for each in requested.values():
         if each.approved_at is None and Act.APPROVE_DEVIATION in may:

@@ -21,6 +21,7 @@ from iwrs.signatures.services import keep, require_shown
 from randomization.models import Randomization
 from randomization.services import allocate, list_in_use, no_list
 from trial.caps import require_place
+from trial.late import Late, late_record, record_late, require_possible
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,18 @@ class Randomized:
     first_time: bool
 
 
-def randomize(subject: Subject, *, by: Actor, signature: Signature | None = None) -> Randomized:
+def randomize(
+    subject: Subject, *, by: Actor, signature: Signature | None = None, late: Late | None = None
+) -> Randomized:
     """Randomize a subject: one place in the list, one kit, the six-weekly schedule, or nothing.
 
     People sign it on their page; an EDC system is let in by its own credentials and signs nothing.
     Idempotent: a subject who is randomized already gets the first answer (`first_time` False).
     Raises `Problem` when the study, the centre or the subject is not ready, and the one identical
-    refusal when the centre has no kit.
+    refusal when the centre has no kit. With `late` it happened on paper while the system was down:
+    everything is as of that moment, also while accrual of the study is paused.
     """
-    with act("randomize", by=by):
+    with act("randomize", by=by, why=late.reason if late else ""):
         # The centre first: randomizations at one centre take its cover one after the other, so
         # that running out is seen before a place in the list is taken.
         rows = Subject.objects.select_related("centre__study").annotate(
@@ -52,20 +56,33 @@ def randomize(subject: Subject, *, by: Actor, signature: Signature | None = None
         subject.study = subject.centre.study
         if subject.status == Subject.Status.RANDOMIZED:
             return first_answer(subject)
-        _require_ready(subject)
-        record = screening_record(subject) if signature else None  # the act changes none of it
-        if signature and record:
-            require_shown(signature, record)
-        # The schedule first and the place late: others of the stratum wait from there on.
-        moment = clock.now()
-        today = clock.local_date(moment, subject.centre.time_zone)
-        plan = create_schedule(subject, anchor=today)
-        randomization = allocate(subject, by=by, at=moment)
-        kit = assign(plan.dispensations[0], on=today)
+        entered_at = clock.now()
+        if late:
+            require_possible(subject, late)
+        with clock.at(late.occurred_at if late else entered_at):
+            _require_ready(subject, paused_too=late is not None)
+            record = screening_record(subject) if signature else None  # the act changes none of it
+            if signature and record:
+                require_shown(signature, record)
+            done = _randomized(subject, by=by)
+        if late:
+            entry = record_late(done.randomization, late, done.kit, by=by, at=entered_at)
+            record = late_record(entry)
         if signature and record:
             zone = subject.centre.time_zone
             keep(signature, record, study=subject.study, time_zone=zone)
-        return Randomized(subject, randomization, kit, plan.visits, first_time=True)
+        return done
+
+
+def _randomized(subject: Subject, *, by: Actor) -> Randomized:
+    """Place, kit and schedule of a subject who is ready, within the act."""
+    # The schedule first and the place late: others of the stratum wait from there on.
+    moment = clock.now()
+    today = clock.local_date(moment, subject.centre.time_zone)
+    plan = create_schedule(subject, anchor=today)
+    randomization = allocate(subject, by=by, at=moment)
+    kit = assign(plan.dispensations[0], on=today)
+    return Randomized(subject, randomization, kit, plan.visits, first_time=True)
 
 
 def first_answer(subject: Subject) -> Randomized:
@@ -78,8 +95,9 @@ def first_answer(subject: Subject) -> Randomized:
     )
 
 
-def _require_ready(subject: Subject) -> None:
-    if subject.study.status != Study.Status.OPEN:
+def _require_ready(subject: Subject, *, paused_too: bool) -> None:
+    states = {Study.Status.OPEN, Study.Status.PAUSED} if paused_too else {Study.Status.OPEN}
+    if subject.study.status not in states:
         raise Problem(
             code="accrual_not_open",
             title="The study is not open to accrual.",

@@ -78,10 +78,14 @@ def _enrolled(subject: Subject, definition: StudyDefinition) -> list[Happening]:
 def _marked(subject: Subject) -> list[Happening]:
     """What was wrong with the randomization."""
     mark = getattr(subject.randomization, "in_error", None)
+    late = getattr(subject.randomization, "late_entry", None)
     lines = [
         Happening(_day(subject, each.verified_at), 9, f"Verified stratum recorded: {each.reason}")
         for each in subject.randomization.verified_strata.all()
     ]
+    if late:
+        text = f"The randomization of that day was entered: {late.reason}"
+        lines.append(Happening(_day(subject, late.entered_at), 9, text))
     if mark:
         text = f"Marked as randomized in error: {mark.reason}"
         lines.append(Happening(_day(subject, mark.marked_at), 9, text))

@@ -119,7 +119,7 @@ class SubjectPage(Page):
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         found = subjects_for(self.person).select_related(
-            "randomization__in_error", "rescreen_of", "rescreened_as"
+            "randomization__in_error", "randomization__late_entry", "rescreen_of", "rescreened_as"
         )
         found = found.prefetch_related(*WITH_THE_SUBJECT)
         subject = get_object_or_404(found, pk=pk)

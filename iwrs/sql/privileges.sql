@@ -98,7 +98,7 @@ GRANT UPDATE (status) ON public.dsmb_extract TO iwrs_blinded;
 
 -- Facts once stated are not edited; a correction is a new act of its own.
 REVOKE UPDATE ON public.randomization_randomization, public.randomization_randomizedinerror,
-    public.randomization_verifiedstratum, public.dsmb_datacut,
+    public.randomization_verifiedstratum, public.randomization_lateentry, public.dsmb_datacut,
     public.dsmb_interimnotice, public.enrolment_accessreview, public.assessments_correction
     FROM iwrs_blinded;
 -- A dose reduction is corrected like other facts: its days and its reason, never its level.

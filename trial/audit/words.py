@@ -87,6 +87,7 @@ NOUNS = {
     "iwrs.studyversion": Noun("study definition, version", ("number",)),
     "randomization.allocation": Noun("allocation", ()),
     "randomization.listextension": Noun("extension of a list", ("part",)),
+    "randomization.lateentry": Noun("late entry of a randomization", ()),
     "randomization.listcommitment": Noun("published list", ()),
     "randomization.randomization": Noun("randomization", ("number",)),
     "randomization.randomizationlist": Noun("list", ("number",)),
