@@ -209,6 +209,7 @@ def _honest(each: Field) -> str | None:
         "number": "1",
         "date": clock.today().isoformat(),
         "time": "00:00",
+        "datetime-local": f"{clock.now():%Y-%m-%dT%H:%M}",
     }.get(each.kind, "Honest text")
 
 
