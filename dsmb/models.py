@@ -42,6 +42,21 @@ class DataCut(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint("study", "cut_on", name="one_cut_per_date")]
         ordering = ["-cut_on"]
+        triggers = [
+            pgtrigger.Trigger(
+                name="never_of_training",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert,
+                func="""
+                    IF EXISTS (SELECT 1 FROM public.iwrs_study s
+                                WHERE s.id = NEW.study_id AND s.training) THEN
+                        RAISE EXCEPTION USING ERRCODE = '23514',
+                            MESSAGE = 'a study for training is not analysed';
+                    END IF;
+                    RETURN NEW;
+                """,
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.cut_on}"

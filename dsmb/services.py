@@ -69,8 +69,11 @@ def planned_looks(study: Study) -> tuple[int, ...]:
 def watch_events(study: Study) -> list[InterimNotice]:
     """Make a notice, and an e-mail to administrators, for each look whose planned count is reached.
 
-    Once per look. A notice is not a data cut: people choose the date.
+    Once per look, and never in a study for training. A notice is not a data cut: people choose
+    the date.
     """
+    if study.training:
+        return []
     count = count_events(study)
     known = set(study.interim_notices.values_list("look", flat=True))
     reached = [
@@ -105,7 +108,16 @@ def _notice(study: Study, look: int, planned: int, events: int) -> InterimNotice
 
 
 def cut_data(study: Study, *, by: Actor, on: date | None, reason: str) -> DataCut:
-    """Fix the date up to which an analysis counts what happened. A date is cut once."""
+    """Fix the date up to which an analysis counts what happened. A date is cut once.
+
+    Never in a study for training: so nothing of it is ever exported to a committee.
+    """
+    if study.training:
+        raise Problem(
+            code="training_study",
+            title="This study is for training: its data are not analysed.",
+            action="Nothing was saved.",
+        )
     problems = {"on": "Give the date of the cut."} if on is None else _wrong_day(study, on)
     if not reason.strip():
         problems["reason"] = "Say why the data are cut."

@@ -57,8 +57,11 @@ def queue_letters(*, event: SignInEvent, **_: Any) -> None:
     topic = _TOPICS.get(What(event.what))
     if topic is None or (topic != CHANGED and event.method != LETTER):
         return
-    # A letter goes out in the name of one study: a real one before one that is simulated.
-    own = sorted(_studies_of(event.user), key=lambda study: (study.simulated, study.code))
+    # A letter goes out in the name of one study: a real one before one that is simulated or for
+    # training.
+    own = sorted(
+        _studies_of(event.user), key=lambda study: (study.simulated, study.training, study.code)
+    )
     for study in own[:1]:
         _queue(study, topic, event, key=f"{topic}-{event.pk}")
 

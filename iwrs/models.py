@@ -26,6 +26,9 @@ class Study(models.Model):
     simulated = models.BooleanField(
         default=False, help_text="The data are simulated; every page that shows them says so."
     )
+    training = models.BooleanField(
+        default=False, help_text="For practice; it is never analysed, and every page says so."
+    )
     replay_now = models.DateTimeField(
         null=True, blank=True, help_text="Business time of a study that is being replayed."
     )

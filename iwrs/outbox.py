@@ -22,6 +22,7 @@ from iwrs.accounts.models import StudyRole
 from iwrs.models import OutboxMessage, Study
 
 LONGEST_WAIT = timedelta(hours=6)
+TRAINING = "This study is for training: no real person is concerned."
 SIMULATED = "This study is simulated: no real person is concerned."
 log = structlog.get_logger(__name__)
 
@@ -160,6 +161,7 @@ def _write(message: OutboxMessage) -> Letter:
 
 def _send(message: OutboxMessage, letter: Letter) -> None:
     body = f"{SIMULATED}\n\n{letter.body}" if message.study.simulated else letter.body
+    body = f"{TRAINING}\n\n{body}" if message.study.training else body
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
     email = EmailMessage(
         subject=letter.subject,

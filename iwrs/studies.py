@@ -11,6 +11,8 @@ from iwrs.definition import ChangePlan, LoadedDefinition, plan_changes
 from iwrs.models import Study, StudyVersion
 from iwrs.problems import Problem
 
+TRAINING_SUFFIX = "_train"
+_LONGEST_TITLE = 300
 _DESIGN = 1  # first key of the advisory lock on a study's design
 _NEXT = {
     Study.Status.DRAFT: {Study.Status.OPEN},
@@ -30,9 +32,15 @@ def lock_design(study: Study) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_DESIGN, study.pk])
 
 
-def plan(loaded: LoadedDefinition, *, list_exists: bool) -> ChangePlan:
+def code_of(loaded: LoadedDefinition, *, training: bool) -> str:
+    """The code of the study that a file makes. The one for training stands beside the real one."""
+    code = loaded.definition.study.code
+    return f"{code}{TRAINING_SUFFIX}" if training else code
+
+
+def plan(loaded: LoadedDefinition, *, list_exists: bool, training: bool = False) -> ChangePlan:
     """What loading this file would change in the study of the same code."""
-    study = Study.objects.filter(code=loaded.definition.study.code).first()
+    study = Study.objects.filter(code=code_of(loaded, training=training)).first()
     old = study.definition if study else None
     return plan_changes(old, loaded.definition, list_exists=list_exists)
 
@@ -43,17 +51,21 @@ def load(
     by: Actor,
     list_exists: Callable[[Study], bool],
     simulated: bool = False,
+    training: bool = False,
 ) -> StudyVersion:
     """Store the definition as the study's next version, or return the version that equals it.
 
     `list_exists` is asked while the design is locked, so that no list is approved meanwhile.
-    `simulated` marks a new study for good: its data are played, and every page says so.
+    `simulated` marks a new study for good: its data are played, and every page says so. `training`
+    loads the file into a study of its own beside the real one, with its own list and subjects.
     Raises `Problem` when a list exists and the change would alter it.
     """
+    title = loaded.definition.study.title
+    title = f"Training: {title}"[:_LONGEST_TITLE] if training else title
     with act("load study", by=by):
         study, _ = Study.objects.get_or_create(
-            code=loaded.definition.study.code,
-            defaults={"title": loaded.definition.study.title, "simulated": simulated},
+            code=code_of(loaded, training=training),
+            defaults={"title": title, "simulated": simulated, "training": training},
         )
         lock_design(study)
         study = Study.objects.select_for_update().get(pk=study.pk)
@@ -72,7 +84,7 @@ def load(
                 action="Undo these changes in the file, or start a new study with another code.",
                 errors={change.key: change.why for change in changes.refused},
             )
-        study.title = loaded.definition.study.title
+        study.title = title
         study.definition_sha256 = loaded.sha256
         study.save(update_fields=["title", "definition_sha256"])
         return StudyVersion.objects.create(

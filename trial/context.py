@@ -39,6 +39,8 @@ def site(request: HttpRequest) -> dict[str, Any]:
             "ends_after": SIGNED_OUT_AFTER - 60,
             "studies": studies,
             "simulated": bool(simulated) if user.is_authenticated else _any_simulated(),
+            "training": [each.code for each in studies if each.training],
+            "only_training": bool(studies) and all(each.training for each in studies),
             "replayed": moment_of(studies) is not None,
             "now": clock.now(),
             "roles": _role_names(user) if studies else [],

@@ -31,43 +31,53 @@ class Command(BaseCommand):
         load.add_argument(
             "--simulated", action="store_true", help="a new study whose data will be simulated"
         )
+        load.add_argument(
+            "--training", action="store_true", help="a study of its own for practice, beside it"
+        )
         show = does.add_parser("show", help="show the definition in force")
         show.add_argument("code")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["does"] == "load":
-            self._load(options["file"], yes=options["yes"], simulated=options["simulated"])
+            self._load(
+                options["file"],
+                yes=options["yes"],
+                simulated=options["simulated"],
+                training=options["training"],
+            )
         else:
             self._show(options["code"])
 
-    def _load(self, path: Path, *, yes: bool, simulated: bool) -> None:
+    def _load(self, path: Path, *, yes: bool, simulated: bool, training: bool) -> None:
         if settings.SIDE != "blinded":
             raise CommandError("A study is loaded on the blinded side. Set IWRS_SIDE=blinded.")
         try:
             loaded = load_definition(path)
         except DefinitionError as problem:
             raise CommandError(f"{path} cannot be used:\n{problem}") from None
-        code = loaded.definition.study.code
+        code = studies.code_of(loaded, training=training)
         list_exists = ListCommitment.objects.filter(study__code=code).exists()
-        plan = studies.plan(loaded, list_exists=list_exists)
+        plan = studies.plan(loaded, list_exists=list_exists, training=training)
         self.stdout.write(f"Study {code}. {plan.render()}")
         if plan.refused:
             raise CommandError("Nothing was changed: undo the refused changes in the file.")
-        if not plan.changes and self._is_stored(loaded):
+        if not plan.changes and self._is_stored(code, loaded):
             return
         if not yes and input("Load this definition? Type yes: ").strip().lower() != "yes":
             raise CommandError("Nothing was changed.")
         by = Actor(label=f"Command line ({getuser()})")
         try:
-            version = studies.load(loaded, by=by, list_exists=_has_list, simulated=simulated)
+            version = studies.load(
+                loaded, by=by, list_exists=_has_list, simulated=simulated, training=training
+            )
         except Problem as problem:
             raise CommandError(str(problem)) from None
         self.stdout.write(f"Stored as version {version.number} of {code}.")
 
     @staticmethod
-    def _is_stored(loaded: LoadedDefinition) -> bool:
+    def _is_stored(code: str, loaded: LoadedDefinition) -> bool:
         """Whether this very file is in force; one that differs in comments only is not."""
-        study = Study.objects.get(code=loaded.definition.study.code)
+        study = Study.objects.get(code=code)
         return study.version.sha256 == loaded.sha256
 
     def _show(self, code: str) -> None:
