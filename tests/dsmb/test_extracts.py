@@ -117,7 +117,7 @@ def test_records_are_what_was_entered(site):
 def test_reading_records_takes_a_fixed_number_of_queries(site, django_assert_num_queries):
     for _ in range(2):
         study = Study.objects.get(pk=site.study.pk)
-        with as_unblinded(), django_assert_num_queries(9):
+        with as_unblinded(), django_assert_num_queries(11):
             read_records(study, CUT)
         many_subjects(site.centre, 30, seed=2, allocate=True)
 
