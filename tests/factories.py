@@ -95,7 +95,9 @@ def a_study(
     in_study: str = "",
 ) -> Study:
     """A study with its definition loaded and, unless said otherwise, an active list."""
-    loaded = small_definition(code or f"study_{next(_number)}", length, method, keys, more, in_study)
+    loaded = small_definition(
+        code or f"study_{next(_number)}", length, method, keys, more, in_study
+    )
     study = studies.load(loaded, by=TESTER, list_exists=lambda study: False).study
     if with_list:
         an_active_list(study)

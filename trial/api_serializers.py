@@ -6,8 +6,8 @@ from rest_framework import serializers
 
 from assessments.serializers import PlannedVisitOut
 from dispensing.serializers import KitOut
-from iwrs.definition import levels_in
 from iwrs.api.serializers import Strict
+from iwrs.definition import levels_in
 from iwrs.problems import Invalid
 from trial.late import Late
 from trial.services import Randomized

@@ -97,7 +97,8 @@ def _adsl_row(record: SubjectRecord, cut: date, numbers: dict[str, int]) -> Row:
     for number, (factor, level) in enumerate(course.strata.items(), start=1):
         row[f"STRAT{number}D"] = factor
         row[f"STRAT{number}R"] = level
-    verified = course.verified_strata or course.strata
+    # A list may be stratified by the centre or its country too, which nobody verifies.
+    verified = {**course.strata, **(course.verified_strata or {})}
     row["STRATAV"] = _in_one_text({factor: verified[factor] for factor in course.strata})
     for number, factor in enumerate(course.strata, start=1):
         row[f"STRAT{number}V"] = verified[factor]

@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('randomization', '0006_marks'),
+        ('randomization', '0012_marks'),
     ]
 
     operations = [
