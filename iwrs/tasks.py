@@ -6,7 +6,7 @@ out.
 """
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 
@@ -35,19 +35,19 @@ def deliver_outbox() -> None:
     outbox.deliver_due()
 
 
-def wake_unblinded() -> None:
+def wake_unblinded(names: Sequence[str] = UNBLINDED_WORK) -> None:
     """Tell the unblinded worker that there may be work. Call it after the commit.
 
     Best effort: the work is a row and beat wakes the worker every minute, so a Redis that is down
     costs a minute and must not fail the act.
     """
     try:
-        _send(UNBLINDED_WORK)
+        _send(names)
     except Exception as error:
         log.warning("unblinded worker not woken", error=type(error).__name__)
 
 
-def _send(names: tuple[str, ...]) -> None:
+def _send(names: Sequence[str]) -> None:
     if not settings.REDIS_URL:
         raise ConnectionError("REDIS_URL is not set")
     options = {**app.conf.broker_transport_options, **ONE_ATTEMPT}

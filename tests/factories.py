@@ -27,6 +27,9 @@ from randomization.listing.split import commitment_of
 from randomization.unblinded import seeds
 from randomization.unblinded import services as lists
 from randomization.unblinded.models_life import SplitSeed
+from randomization.unblinded.models_simulation import SimulationRun
+from randomization.unblinded.simulation_plan import Asked, plan_of
+from randomization.unblinded.simulations import request_simulation, work_simulations
 from tests.roles import as_unblinded
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -275,6 +278,14 @@ def a_split(study: Study, *, opened: int = 0, fill: str = "") -> SplitSeed:
         signature = Signature(person.label, clock.now(), "I drew this share")
         seeds.open_share(split, share, by=person, signature=signature)
     return split
+
+
+def a_simulation(study: Study, **more: object) -> SimulationRun:
+    """A simulation of ten trials of twelve subjects, done. Call it as unblinded."""
+    asked = Asked(**({"methods": "complete", "subjects": 12} | more))  # type: ignore[arg-type]
+    run = request_simulation(study, plan_of(study, asked), trials=10, seed=1, by=STATISTICIANS[0])
+    work_simulations(run=run.pk)
+    return run
 
 
 def at(year: int, month: int, day: int, hour: int = 10) -> datetime:

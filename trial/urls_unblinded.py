@@ -11,6 +11,7 @@ from randomization.unblinded import views as lists
 from randomization.unblinded import views_closing as closing
 from randomization.unblinded import views_extension as extensions
 from randomization.unblinded import views_seeds as seeds
+from randomization.unblinded import views_simulation as simulations
 from trial.audit import views as trails
 from trial.views_unblinded import Home
 
@@ -53,6 +54,20 @@ urlpatterns = [
                     "list/strata/<int:pk>/release/",
                     lists.ReleaseAllocation.as_view(),
                     name="release-allocation",
+                ),
+                path("simulations/", simulations.Simulations.as_view(), name="simulations"),
+                path(
+                    "simulations/ask/", simulations.AskSimulation.as_view(), name="ask-simulation"
+                ),
+                path(
+                    "simulations/<int:number>/",
+                    simulations.Simulation.as_view(),
+                    name="simulation",
+                ),
+                path(
+                    "simulations/<int:number>/pdf/",
+                    simulations.SimulationPdf.as_view(),
+                    name="simulation-pdf",
                 ),
                 path("kits/import/", kits.ImportKits.as_view(), name="import-kits"),
                 path("kits/send/", kits.StockCentre.as_view(), name="stock-centre"),

@@ -68,7 +68,8 @@ BEGIN
             ('unblinded.unblinding',
              'study_id cut_on endpoint events_needed events_counted first_by first_at'),
             ('unblinded.stratum_cursor', 'list_id stratum_key used'),
-            ('unblinded.centre_calls', 'completed')
+            ('unblinded.centre_calls', 'completed'),
+            ('unblinded.simulation_chunk', 'run_id number')
           ) AS listed (name, columns), unnest(string_to_array(listed.columns, ' ')) AS col
          GROUP BY listed.name
     LOOP
@@ -88,6 +89,7 @@ BEGIN
             ('unblinded.seed_share', 'opened_at', 'share opened_at'),
             ('unblinded.unblinding', 'second_at', 'second_by second_at'),
             ('unblinded.split_seed', 'ended_at', 'ended_by ended_at ended_why used_at'),
+            ('unblinded.simulation_chunk', 'made_at', 'status made_at results'),
             ('public.enrolment_deviation', 'approved_at',
              'subject_id question reason requested_by requested_at approved_by approved_at')
           ) AS listed (name, since, columns), unnest(string_to_array(listed.columns, ' ')) AS col

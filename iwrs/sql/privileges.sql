@@ -106,6 +106,7 @@ REVOKE UPDATE ON public.dispensing_dosereduction FROM iwrs_blinded;
 GRANT UPDATE (reduced_on, reason, in_error) ON public.dispensing_dosereduction TO iwrs_blinded;
 
 -- The list and who got what are written once: entries by the unblinded side, the rest by gates.
+REVOKE UPDATE ON unblinded.simulation_run FROM iwrs_unblinded;
 REVOKE UPDATE ON unblinded.list_entry, unblinded.list_origin, unblinded.imported_file, unblinded.cover_kit,
     unblinded.call_release
     FROM iwrs_unblinded;

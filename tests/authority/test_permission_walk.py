@@ -26,7 +26,7 @@ from randomization.unblinded.models import RandomizationList, StratumCursor
 from tests.api.client import ALL_SCOPES, Edc, register, token_for
 from tests.authority import visitors
 from tests.authority.visitors import FAILED, NO_METHOD, SIGN_IN, Visitor
-from tests.factories import STATISTICIANS, a_centre, a_holder, a_split, a_study
+from tests.factories import STATISTICIANS, a_centre, a_holder, a_simulation, a_split, a_study
 from tests.hostile.walk import undone
 from tests.portal.test_scope import MORE, objects_of
 from tests.roles import as_unblinded
@@ -175,6 +175,7 @@ def test_every_page_of_the_unblinded_site_answers_everybody_as_the_table_says(
             "approve-list": made.pk,
             "release-allocation": StratumCursor.objects.filter(list=made)[0].pk,
             "end-holder": a_holder(study).pk,
+            "number": a_simulation(study).number,
         }
         split = a_split(study)
         values |= {"open-share": split.pk, "end-split-seed": split.pk, "extend-list": made.pk}

@@ -9,7 +9,7 @@ from django.urls import clear_url_caches
 from iwrs.accounts.models import Role
 from randomization.unblinded.extension import extend_list
 from randomization.unblinded.models import RandomizationList, StratumCursor
-from tests.factories import STATISTICIANS, a_centre, a_holder, a_split, a_study, a_user
+from tests.factories import STATISTICIANS, a_centre, a_holder, a_simulation, a_split, a_study, a_user
 from tests.hostile.test_portal_injection import check
 from tests.hostile.texts import FEW, TEXTS
 from tests.hostile.walk import Form, address_of, all_forms, pages, signed_in, state_of_the_database
@@ -37,6 +37,7 @@ def forms(db: None, settings: SimpleNamespace) -> Iterator[list[Form]]:
         extension = extend_list(made, length=40, by=STATISTICIANS[0])
         known["approve-extension"] = known["withdraw-extension"] = extension.pk
         known["open-share"] = known["end-split-seed"] = a_split(study).pk
+        known["number"] = a_simulation(study).number
         addresses = [(page.name, address_of(page, known)) for page in pages()]
         yield all_forms(addresses, [signed_in(person) for person in people])
     clear_url_caches()

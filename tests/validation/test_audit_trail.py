@@ -58,6 +58,9 @@ WITHOUT_HISTORY = {
     "SignedRecord": "written once, stamped and checked by the database, changed by nobody",
     "SigningState": "counts wrong tries to sign; who is told of a lock gets a letter",
     "Tally": "a count of audited rows, kept by a trigger",
+    # simulations: what was asked is written once, the results follow from it
+    "SimulationRun": "written once, with who and when; REVOKE UPDATE",
+    "SimulationChunk": "follows from its run; written once by a worker",
     # counters of the gates
     "StratumCursor": "calls of a stratum; a release of them is a CallRelease",
     "CentreCalls": "calls of a centre; a release of them is a CallRelease",

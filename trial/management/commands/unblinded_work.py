@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 class Command(BaseCommand):
-    help = "Do queued supply runs, sealed extracts and packs, once or until stopped."
+    help = "Do queued supply runs, sealed extracts, packs and simulations, once or until stopped."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         how = parser.add_mutually_exclusive_group(required=True)
@@ -53,8 +53,9 @@ def work() -> int:
     # A late import: extracts need the statistics packages, which take a second to load.
     from dsmb.unblinded.packs import work_packs
     from dsmb.unblinded.services import work_extracts
+    from randomization.unblinded.simulations import work_simulations
 
-    return work_supply_runs() + work_extracts() + work_packs()
+    return work_supply_runs() + work_extracts() + work_packs() + work_simulations()
 
 
 def _work_safely() -> int:

@@ -1,0 +1,11 @@
+"""Tasks of room 2."""
+
+from iwrs.tasks import unblinded_task
+
+
+@unblinded_task
+def unblinded_work_simulations() -> None:
+    """Make chunks of simulations that wait, for one turn."""
+    from randomization.unblinded.simulations import work_simulations
+
+    work_simulations()
