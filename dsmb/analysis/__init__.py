@@ -10,6 +10,13 @@ from dsmb.analysis.course import Arm, Course, DerivationError, Read, SubjectReco
 from dsmb.analysis.derivation import derive_adsl, derive_adtte
 from dsmb.analysis.outcome import count_deaths, count_events, derive_outcome
 from dsmb.analysis.report import build_package, check_manifest
+from dsmb.analysis.rerandomization import (
+    Procedure,
+    ProcedureError,
+    ReRandomization,
+    rerandomization,
+    run_again,
+)
 from dsmb.analysis.seal import (
     PackageTooLarge,
     SealError,
@@ -33,6 +40,9 @@ __all__ = [
     "Median",
     "NotEstimable",
     "PackageTooLarge",
+    "Procedure",
+    "ProcedureError",
+    "ReRandomization",
     "Read",
     "ReportError",
     "SealError",
@@ -52,6 +62,8 @@ __all__ = [
     "median",
     "pack",
     "pad",
+    "rerandomization",
+    "run_again",
     "seal",
     "spent",
     "two_looks",

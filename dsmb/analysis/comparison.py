@@ -11,6 +11,13 @@ from dsmb.analysis.counting import NotEstimable
 from dsmb.analysis.course import Arm, SubjectRecord
 from dsmb.analysis.derivation import at_cut, stratum_of
 from dsmb.analysis.outcome import EVENT, PARAMS, Outcome, ParamCode, derive_outcome, happened
+from dsmb.analysis.rerandomization import (
+    Again,
+    Procedure,
+    ReRandomization,
+    rerandomization,
+    run_again,
+)
 from dsmb.analysis.survival import Cox, LogRank, Median, cox, kaplan_meier, logrank, median
 
 
@@ -42,12 +49,16 @@ class ArmOutcome:
 
 @dataclass(frozen=True)
 class EndPoint:
-    """One end point compared; the hazard ratio is the other arm's to the control arm's."""
+    """One end point compared; the hazard ratio is the other arm's to the control arm's.
+
+    `rerandomization` is None when it was not told how the subjects were randomized.
+    """
 
     param: ParamCode
     arms: tuple[ArmOutcome, ...]
     hazard_ratio: Cox | NotEstimable
     logrank: LogRank | NotEstimable
+    rerandomization: ReRandomization | NotEstimable | None
 
 
 @dataclass(frozen=True)
@@ -59,19 +70,25 @@ class Comparison:
     end_points: tuple[EndPoint, ...]
 
 
-def compare(records: Iterable[SubjectRecord], cut: date) -> Comparison:
+def compare(
+    records: Iterable[SubjectRecord], cut: date, procedures: Sequence[Procedure] = ()
+) -> Comparison:
     """Analyse PFSINV, PFSIRC and OS of the subjects randomized on or before the cut.
 
-    Tests are stratified by the randomization strata. An arm without subjects is left out and what
-    needs both arms is `NotEstimable`. Raises `ReportError` for more than two arms or no single
-    control among two.
+    Tests are stratified by the randomization strata. `procedures` say how the subjects were
+    randomized; with them each end point gets its re-randomization test. An arm without subjects is
+    left out and what needs both arms is `NotEstimable`. Raises `ReportError` for more than two arms
+    or no single control among two, and `ProcedureError` when the procedures miss a subject.
     """
     included = at_cut(records, cut)
     arms = _arms(included)
+    # Run whoever is in which arm: how long a package takes is seen from outside.
+    subjects = [record.course.subject for record in included]
+    again = run_again(procedures, subjects) if procedures else None
     return Comparison(
         cut=cut,
         counts=tuple(_counts(arm, included, cut) for arm in arms),
-        end_points=tuple(_end_point(param, arms, included, cut) for param in PARAMS),
+        end_points=tuple(_end_point(param, arms, included, cut, again) for param in PARAMS),
     )
 
 
@@ -100,7 +117,11 @@ def _counts(arm: Arm, records: Sequence[SubjectRecord], cut: date) -> ArmCounts:
 
 
 def _end_point(
-    param: ParamCode, arms: Sequence[Arm], records: Sequence[SubjectRecord], cut: date
+    param: ParamCode,
+    arms: Sequence[Arm],
+    records: Sequence[SubjectRecord],
+    cut: date,
+    again: Again | None,
 ) -> EndPoint:
     outcomes = [derive_outcome(record.course, cut, param) for record in records]
     time = [_days(record, out) for record, out in zip(records, outcomes, strict=True)]
@@ -111,11 +132,17 @@ def _end_point(
     for arm in arms:
         mine = [i for i, record in enumerate(records) if record.arm == arm]
         by_arm.append(_arm_outcome(arm, [time[i] for i in mine], [outcomes[i] for i in mine]))
+    test = logrank(time, event, group, strata)
+    repeated: ReRandomization | NotEstimable | None = None
+    if again is not None:
+        repeated = rerandomization(time, event, group, strata, again)
+        repeated = test if isinstance(test, NotEstimable) else repeated
     return EndPoint(
         param=param,
         arms=tuple(by_arm),
         hazard_ratio=cox(time, event, group, strata),
-        logrank=logrank(time, event, group, strata),
+        logrank=test,
+        rerandomization=repeated,
     )
 
 

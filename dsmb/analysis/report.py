@@ -13,6 +13,7 @@ import io
 import json
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import date
 from typing import Any
 
@@ -21,6 +22,7 @@ from dsmb.analysis.counting import NotEstimable
 from dsmb.analysis.course import SubjectRecord
 from dsmb.analysis.derivation import derive_adsl, derive_adtte
 from dsmb.analysis.outcome import CENSORING, PARAMS
+from dsmb.analysis.rerandomization import Procedure, ReRandomization
 
 DAYS_PER_MONTH = 30.4375
 PACKAGE_VERSION = 1
@@ -33,16 +35,17 @@ def build_package(
     *,
     study_title: str,
     simulated_note: str | None = None,
+    procedures: Sequence[Procedure] = (),
 ) -> dict[str, bytes]:
     """File name to content: adsl.csv, adtte.csv, summary.txt, results.json, manifest.json.
 
     `simulated_note`, when given, heads the summary and stands in the results and the manifest, so
-    that simulated numbers cannot pass for a trial's. The manifest carries the SHA-256 of the other
-    files and belongs inside the seal. Raises `DerivationError` or `ReportError` on records that
-    cannot be true or compared.
+    that simulated numbers cannot pass for a trial's. `procedures`: see `compare`. The manifest
+    carries the SHA-256 of the other files and belongs inside the seal. Raises `DerivationError` or
+    `ReportError` on records that cannot be true or compared.
     """
     given = list(records)
-    comparison = compare(given, cut)
+    comparison = compare(given, cut, procedures)
     heading = {"study": study_title, "data_cut": cut.isoformat(), "note": simulated_note}
     files = {
         "adsl.csv": csv_bytes(derive_adsl(given, cut)),
@@ -95,6 +98,7 @@ def summary(comparison: Comparison, study_title: str, simulated_note: str | None
         "Hazard ratio: stratified Cox model (Efron), first arm to control; below 1 favours the",
         "first arm. Log-rank: stratified by the randomization strata, p two-sided. Medians:",
         f"Kaplan-Meier, log-log interval, months of {DAYS_PER_MONTH} days. NR: not reached.",
+        *_how_repeated(comparison),
     ]
     return "\n".join(lines) + "\n"
 
@@ -127,7 +131,23 @@ def _end_point_lines(point: EndPoint) -> list[str]:
         lines += _not_estimable("Log-rank test", test)
     else:
         lines.append(f"  Log-rank chi-squared {test.chi2:.2f}, {_p_text(test.p_two_sided)}")
+    again = point.rerandomization
+    if isinstance(again, ReRandomization):
+        interval = f"{again.low:.4f} to {again.high:.4f}"
+        lines.append(f"  Re-randomization {_p_text(again.p_two_sided)} ({interval} by simulation)")
     return lines
+
+
+def _how_repeated(comparison: Comparison) -> list[str]:
+    """What the re-randomization test is, once for the page."""
+    done = (point.rerandomization for point in comparison.end_points)
+    again = next((each for each in done if isinstance(each, ReRandomization)), None)
+    if again is None:
+        return []
+    return [
+        "Re-randomization: where the log-rank statistic lies when the same subjects are randomized",
+        f"again as they were, {again.repeats:,} times with seed {again.seed}; p two-sided.",
+    ]
 
 
 def _not_estimable(name: str, why: NotEstimable) -> list[str]:
@@ -179,7 +199,14 @@ def _end_point_json(point: EndPoint) -> dict[str, Any]:
             point.logrank,
             ("chi2", "z", "p_two_sided", "p_one_sided", "observed", "expected", "variance"),
         ),
-    }
+    } | _repeated_json(point)
+
+
+def _repeated_json(point: EndPoint) -> dict[str, Any]:
+    if point.rerandomization is None:
+        return {}
+    names = [each.name for each in fields(ReRandomization)]
+    return {"rerandomization": _statistic(point.rerandomization, names)}
 
 
 def _arm_json(arm: ArmOutcome) -> dict[str, Any]:

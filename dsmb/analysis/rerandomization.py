@@ -42,13 +42,14 @@ Treated = npt.NDArray[np.bool_]
 class Procedure:
     """How the subjects of one list got their arms: all that is needed to do it again.
 
-    method: its keys, as in a study file. arms: code and ratio of each. factors: those that the
-    method looked at. subjects: in the order of entry. levels: of each subject, one level for each
-    factor, as used at randomization.
+    method: its keys, as in a study file. arms: code and ratio of each; control: the code of one of
+    them. factors: those that the method looked at. subjects: in the order of entry. levels: of each
+    subject, one level for each factor, as used at randomization.
     """
 
     method: Mapping[str, Any]
     arms: tuple[tuple[str, int], ...]
+    control: str
     factors: tuple[str, ...]
     subjects: tuple[str, ...]
     levels: tuple[tuple[str, ...], ...]
@@ -96,7 +97,6 @@ def run_again(
     procedures: Sequence[Procedure],
     subjects: Sequence[str],
     *,
-    control: str,
     repeats: int = REPEATS,
     seed: int = SEED,
 ) -> Again:
@@ -117,7 +117,7 @@ def run_again(
     batches = [
         np.concatenate(
             [
-                _arms(procedure, control, min(AT_ONCE, repeats - done), seed, number, done)
+                _arms(procedure, min(AT_ONCE, repeats - done), seed, number, done)
                 for number, procedure in enumerate(procedures)
             ]
         )[rows]
@@ -126,9 +126,7 @@ def run_again(
     return Again(np.concatenate(batches, axis=1), seed)
 
 
-def _arms(
-    procedure: Procedure, control: str, repeats: int, seed: int, number: int, done: int
-) -> Treated:
+def _arms(procedure: Procedure, repeats: int, seed: int, number: int, done: int) -> Treated:
     """One procedure run `repeats` times: subjects in its order, by repeats."""
     factors, sizes = {}, []
     for at, factor in enumerate(procedure.factors):
@@ -141,7 +139,7 @@ def _arms(
     draws, size_draws = streams.draws.random(entry.shape), streams.sizes.random(entry.shape)
     ratio = tuple(ratio for _, ratio in procedure.arms)
     arms = allocate(procedure.method, ratio, entry, draws, size_draws).arms
-    treated: Treated = arms != [code for code, _ in procedure.arms].index(control)
+    treated: Treated = arms != [code for code, _ in procedure.arms].index(procedure.control)
     return treated
 
 

@@ -7,6 +7,7 @@ from datetime import date
 from dsmb.analysis import (
     Arm,
     PackageTooLarge,
+    Procedure,
     SubjectRecord,
     build_package,
     derive_adsl,
@@ -25,7 +26,13 @@ SIMULATED = "Simulated data: no real person is in this package."
 
 
 def sealed_package(
-    study: Study, records: Sequence[SubjectRecord], arms: Iterable[Arm], cut: date, public_key: str
+    study: Study,
+    records: Sequence[SubjectRecord],
+    arms: Iterable[Arm],
+    cut: date,
+    public_key: str,
+    *,
+    procedures: Sequence[Procedure] = (),
 ) -> bytes:
     """The closed report and datasets, padded to the study's announced size and encrypted.
 
@@ -40,6 +47,7 @@ def sealed_package(
         cut,
         study_title=study.title,
         simulated_note=SIMULATED if study.simulated else None,
+        procedures=procedures,
     )
     return seal(pad(pack(files), size=size), [public_key])
 

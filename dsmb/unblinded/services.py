@@ -11,6 +11,7 @@ from dsmb.models import Extract
 from dsmb.unblinded.keys import wrong_key
 from dsmb.unblinded.models import RecipientKey
 from dsmb.unblinded.package import sealed_package
+from dsmb.unblinded.procedures import procedures
 from dsmb.unblinded.records import analysis_arms, read_records, snapshot
 from iwrs import clock
 from iwrs.actors import SYSTEM, Actor
@@ -116,7 +117,11 @@ def _build(extract: Extract) -> bytes:
         key = RecipientKey.objects.get(study=study, recipient=extract.recipient)
         records = read_records(study, cut.cut_on)
         arms = analysis_arms(study.definition)
-    return sealed_package(study, records, arms.values(), cut.cut_on, key.public_key)
+        [control] = [arm.code for arm in arms.values() if arm.control]
+        used = procedures(study, control)
+    return sealed_package(
+        study, records, arms.values(), cut.cut_on, key.public_key, procedures=used
+    )
 
 
 def _finish(extract: Extract, began: datetime | None, **fields: object) -> None:

@@ -14,6 +14,7 @@ from dsmb import analysis, services
 from dsmb.models import DataCut, Extract
 from dsmb.unblinded import services as unblinded
 from dsmb.unblinded.package import REST_BYTES, SIMULATED, most_bytes, sealed_package
+from dsmb.unblinded.procedures import procedures
 from dsmb.unblinded.records import analysis_arms, read_records, snapshot
 from iwrs import clock
 from iwrs.actors import SYSTEM, Actor
@@ -78,13 +79,20 @@ def test_the_package_is_the_analysis_of_the_rows(site):
     assert work() == 1
     with as_unblinded(), snapshot():
         records = read_records(site.study, CUT)
+        used = procedures(site.study, site.study.definition.arm_codes[-1])
     assert {record.arm.control for record in records} == {True, False}
-    expected = analysis.build_package(records, CUT, study_title=site.study.title)
+    expected = analysis.build_package(records, CUT, study_title=site.study.title, procedures=used)
     assert site.open(extract) == expected
     assert analysis.check_manifest(site.open(extract)) == []
     results = json.loads(expected["results.json"])["end_points"]["PFSINV"]
     local = services.count_events(site.study, on=CUT).local
     assert sum(arm["events"] for arm in results["arms"]) == local > 0
+    again = results["rerandomization"]
+    assert (again["repeats"], again["seed"]) == (5_000, 1)
+    assert again["p_two_sided"] == pytest.approx((1 + again["as_extreme"]) / 5_001)
+    summary = site.open(extract)["summary.txt"].decode()
+    assert "5,000 times with seed 1" in summary
+    assert max(len(line) for line in summary.splitlines()) <= 100
 
 
 @pytest.mark.requirement("REQ-007")

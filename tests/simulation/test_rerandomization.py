@@ -98,8 +98,8 @@ def observed_less_expected(group: list[int]) -> float:
 def procedure(method: dict[str, object]) -> Procedure:
     if method["method"] == "minimization":
         levels = tuple(zip(SEX, STAGE, strict=True))
-        return Procedure(method, ARMS, ("sex", "stage"), SUBJECTS, levels)
-    return Procedure(method, ARMS, ("sex",), SUBJECTS, tuple((each,) for each in SEX))
+        return Procedure(method, ARMS, "CTL", ("sex", "stage"), SUBJECTS, levels)
+    return Procedure(method, ARMS, "CTL", ("sex",), SUBJECTS, tuple((each,) for each in SEX))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -113,7 +113,7 @@ def test_p_value_is_that_of_all_possible_allocations(name: str) -> None:
         theirs = observed_less_expected([1 - arm for arm in arms])
         two += p * (abs(theirs) >= abs(mine) - 1e-9)
         one += p * (theirs <= mine + 1e-9)
-    again = run_again([procedure(method)], SUBJECTS, control="CTL", repeats=REPEATS, seed=3)
+    again = run_again([procedure(method)], SUBJECTS, repeats=REPEATS, seed=3)
     found = rerandomization(TIME, EVENT, GROUP, SEX, again)
     assert stats.binomtest(found.as_extreme, REPEATS, float(two)).pvalue > 1e-4
     assert stats.binomtest(found.as_good, REPEATS, float(one)).pvalue > 1e-4
@@ -127,7 +127,7 @@ def test_the_procedure_matters() -> None:
     """Complete randomization in place of the blocks that were used gives another p-value."""
     p = {}
     for name in ("blocks", "complete"):
-        again = run_again([procedure(CASES[name][0])], SUBJECTS, control="CTL", repeats=REPEATS)
+        again = run_again([procedure(CASES[name][0])], SUBJECTS, repeats=REPEATS)
         p[name] = rerandomization(TIME, EVENT, GROUP, SEX, again).p_two_sided
     assert abs(p["blocks"] - p["complete"]) > 0.005
 
@@ -145,7 +145,7 @@ def test_residuals_sum_to_observed_less_expected() -> None:
 
 
 def test_never_zero_and_one_when_nothing_happened() -> None:
-    again = run_again([procedure(BLOCKS)], SUBJECTS, control="CTL", repeats=99)
+    again = run_again([procedure(BLOCKS)], SUBJECTS, repeats=99)
     nothing = rerandomization(TIME, [0] * 8, GROUP, SEX, again)
     assert (nothing.p_two_sided, nothing.p_one_sided) == (1.0, 1.0)
     best = rerandomization([100 if g else 1 for g in GROUP], [1] * 8, GROUP, ["x"] * 8, again)
@@ -156,14 +156,14 @@ def test_never_zero_and_one_when_nothing_happened() -> None:
 def test_same_seed_same_arms_and_two_lists_are_independent() -> None:
     one = procedure(BLOCKS)
     others = tuple(f"T{number}" for number in range(8))
-    two = Procedure(BLOCKS, ARMS, ("sex",), others, one.levels)
+    two = Procedure(BLOCKS, ARMS, "CTL", ("sex",), others, one.levels)
     everybody = (*others, *SUBJECTS)
-    first, second = (run_again([one, two], everybody, control="CTL", repeats=3_000) for _ in "ab")
+    first, second = (run_again([one, two], everybody, repeats=3_000) for _ in "ab")
     assert (first.treated == second.treated).all()
     assert not (first.treated[:8] == first.treated[8:]).all()
-    alone = run_again([one], SUBJECTS, control="CTL", repeats=3_000)
+    alone = run_again([one], SUBJECTS, repeats=3_000)
     assert (alone.treated == first.treated[8:]).all()
-    other = run_again([one], SUBJECTS, control="CTL", repeats=3_000, seed=2)
+    other = run_again([one], SUBJECTS, repeats=3_000, seed=2)
     assert (alone.treated != other.treated).any()
 
 
@@ -176,4 +176,4 @@ def test_same_seed_same_arms_and_two_lists_are_independent() -> None:
 )
 def test_a_subject_belongs_to_one_procedure(procedures: list[Procedure], text: str) -> None:
     with pytest.raises(ProcedureError, match=text):
-        run_again(procedures, SUBJECTS, control="CTL", repeats=5)
+        run_again(procedures, SUBJECTS, repeats=5)

@@ -1,0 +1,53 @@
+"""How each subject was randomized, for the re-randomization test. It reads no arm."""
+
+from itertools import groupby
+
+from dsmb.analysis import Procedure
+from iwrs.definition import levels_in
+from iwrs.models import Study
+from randomization.unblinded.models import Allocation, RandomizationList
+
+STRATUM = "stratum"  # the only factor of a method that has a list for each stratum
+
+
+def procedures(study: Study, control: str) -> list[Procedure]:
+    """One procedure for each list that subjects were randomized by, in a fixed number of queries.
+
+    Places of a list are taken in order, so they tell the order of entry: within the stratum where
+    each has a list of its own (no other order matters to the method), and in the whole study where
+    the method decides when the subject comes.
+    """
+    lists = RandomizationList.objects.filter(study=study).in_bulk()
+    placed = (
+        Allocation.objects.filter(subject__study=study)
+        .order_by("entry__list", "entry__position", "entry__stratum_key")
+        .values_list(
+            "entry__list",
+            "subject__number",
+            "entry__stratum_key",
+            "entry__decision__stratum_key",
+        )
+    )
+    found = []
+    for key, rows in groupby(placed, key=lambda row: row[0]):
+        taken = [(number, decided or stratum) for _, number, stratum, decided in rows]
+        found.append(_procedure(lists[key], taken, control))
+    return found
+
+
+def _procedure(made: RandomizationList, taken: list[tuple[str, str]], control: str) -> Procedure:
+    design = made.design
+    if made.dynamic:
+        levels = [levels_in(stratum) for _, stratum in taken]
+        factors = tuple(levels[0])
+        used = tuple(tuple(each[factor] for factor in factors) for each in levels)
+    else:
+        factors, used = (STRATUM,), tuple((stratum,) for _, stratum in taken)
+    return Procedure(
+        method=design,
+        arms=tuple((code, ratio) for code, ratio in design["arms"]),
+        control=control,
+        factors=factors,
+        subjects=tuple(number for number, _ in taken),
+        levels=used,
+    )
