@@ -35,6 +35,7 @@ bench: $(READY)  ## ratios within one run
 	$(BIN)/python -m bench.audit
 	$(BIN)/python -m bench.listing
 	$(BIN)/python -m bench.allocate
+	$(BIN)/python -m bench.simulate --database
 
 # Debian's packages for the tests: a browser for the pages, curl and jq for what docs/api.md shows,
 # unzip for an opened extract. What a machine has already stays as it is.

@@ -59,18 +59,20 @@ def results(entry: Entry, allocated: Allocated, ratio: tuple[int, ...]) -> dict[
     in_stratum = measures.counts_by(entry.stratum, arms, entry.strata, number)
     stratum_end = measures.imbalance(in_stratum, ratio)
     everybody = np.zeros_like(arms)
-    along = _along(everybody, arms, ratio)
+    groups = {"all": everybody, "stratum": entry.stratum, "centre": entry.centre}
+    seen = {name: measures.before(each, arms, number) for name, each in groups.items()}
+    along = _along(seen["all"], arms, ratio)
     per_trial = {
         "imbalance_end": along[-1],
         "imbalance_most": along.max(axis=0),
         "stratum_end": stratum_end.max(axis=1),
-        "stratum_most": _along(entry.stratum, arms, ratio).max(axis=0),
+        "stratum_most": _along(seen["stratum"], arms, ratio).max(axis=0),
         "loss": measures.lost(entry, arms, ratio),
         "best_guess": allocated.best_chance.mean(axis=0),
         "certain": (allocated.best_chance == 1).mean(axis=0),
     }
-    for name, groups in (("stratum", entry.stratum), ("centre", entry.centre)):
-        per_trial |= _of(name, measures.predicted(groups, arms, ratio))
+    for name in ("stratum", "centre"):
+        per_trial |= _of(name, measures.predicted(seen[name], arms, ratio))
     return {
         "counts": measures.counts_by(everybody, arms, 1, number)[:, 0].tolist(),
         "trials": {name: _plain(values) for name, values in per_trial.items()},
@@ -80,10 +82,9 @@ def results(entry: Entry, allocated: Allocated, ratio: tuple[int, ...]) -> dict[
     }
 
 
-def _along(groups: Integers, arms: Integers, ratio: tuple[int, ...]) -> Integers:
+def _along(seen: Integers, arms: Integers, ratio: tuple[int, ...]) -> Integers:
     """The imbalance of the subject's own group just after the subject, in parts."""
-    counts = measures.with_own(measures.before(groups, arms, len(ratio)), arms)
-    return measures.imbalance(counts, ratio)
+    return measures.imbalance(measures.with_own(seen, arms), ratio)
 
 
 def _of(who: str, seen: Predicted) -> dict[str, Floats]:

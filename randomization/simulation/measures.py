@@ -34,7 +34,7 @@ def before(groups: Integers, arms: Integers, number: int) -> Integers:
     order = np.argsort(groups, axis=0, kind="stable")
     sorted_groups = np.take_along_axis(groups, order, axis=0)
     own = np.take_along_axis(arms, order, axis=0)[..., None] == np.arange(number)
-    earlier = own.cumsum(axis=0) - own
+    earlier = own.cumsum(axis=0, dtype=np.int32) - own  # half the memory, and as much faster
     first = np.ones(groups.shape, bool)
     first[1:] = sorted_groups[1:] != sorted_groups[:-1]
     start = np.maximum.accumulate(np.where(first[..., None], earlier, 0), axis=0)
@@ -76,9 +76,11 @@ class Predicted:
     bias: Floats
 
 
-def predicted(groups: Integers, arms: Integers, ratio: tuple[int, ...]) -> Predicted:
-    """What somebody guesses who sees the arms of the own group (a stratum, a centre)."""
-    guess = guesses(before(groups, arms, len(ratio)), ratio)
+def predicted(seen: Integers, arms: Integers, ratio: tuple[int, ...]) -> Predicted:
+    """What somebody guesses who has seen these counts of arms before each subject: those of the
+    own group (a stratum, a centre), by `before`.
+    """
+    guess = guesses(seen, ratio)
     correct = np.take_along_axis(guess, arms[..., None], axis=-1)[..., 0]
     shift = guess[..., 0] - guess[..., -1]
     share = np.asarray(ratio) / sum(ratio)

@@ -76,7 +76,7 @@ def _arm_rows(outcomes: Sequence[Outcome], place: int) -> dict[str, Any]:
 def _arm_cell(found: Spread, off: float) -> dict[str, str]:
     return {
         "main": f"{found.mean:.1f}",
-        "more": f"{found.low:.0f} to {found.high:.0f}; {off:.1%} of trials more than 5% off",
+        "more": f"{found.low:.0f} to {found.high:.0f}; {off:.1%}",
     }
 
 
@@ -100,7 +100,7 @@ def _balances(
     return [
         {
             "title": row[0].name,
-            "subjects": f"{row[0].subjects:.1f}",
+            "subjects": f"{row[0].subjects:.1f}" if row[0].subjects else "",
             "cells": [
                 {"main": f"{each.mean:.2f}", "more": f"{each.high:.2f}, {each.most:.2f}"}
                 for each in row

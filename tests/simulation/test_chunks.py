@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from randomization.simulation.accrual import Accrual, enter
-from randomization.simulation.chunk import TRIALS, Streams, chunks_of, trials_in
+from randomization.simulation.chunk import TRIALS, VERSION, Streams, chunks_of, trials_in
 from randomization.simulation.plan import Contender, Factor, Plan, simulate
 from tests.simulation.play import EVERY_METHOD
 
@@ -62,6 +62,17 @@ def test_a_method_added_changes_no_number_of_the_others() -> None:
         simulate(fewer, seed=1, chunk=3, trials=40)
         == simulate(PLAN, seed=1, chunk=3, trials=40)[2:4]
     )
+
+
+def test_version_1_gives_the_numbers_that_it_always_gave() -> None:
+    """What changes a number is a new VERSION: then an old run is known not to be repeatable."""
+    assert VERSION == "simulation/1"
+    chunk = simulate(PLAN, seed=20261128, chunk=2, trials=4)
+    assert [[counts[0] for counts in found["counts"]] for found in chunk] == [
+        [43, 41, 41, 46], [41, 41, 41, 42], [41, 40, 42, 42],
+        [40, 42, 39, 44], [40, 40, 41, 39], [39, 40, 41, 39],
+    ]  # fmt: skip
+    assert chunk[0]["strata"][0]["subjects"] == 71
 
 
 def test_a_plan_comes_back_from_json() -> None:

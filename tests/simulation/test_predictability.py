@@ -6,10 +6,17 @@ from math import comb
 import numpy as np
 import pytest
 
-from randomization.simulation.measures import guesses, predicted
+from randomization.simulation.measures import Predicted, before, guesses
+from randomization.simulation.measures import predicted as predicted_from
+from randomization.simulation.rules import Integers
 from tests.simulation.play import COMPLETE, ONE_TO_ONE, TWO_TO_ONE, one_stratum, play
 
 TRIALS = 8_000
+
+
+def predicted(groups: Integers, arms: Integers, ratio: tuple[int, ...]) -> Predicted:
+    """Guesses of somebody who sees the own group."""
+    return predicted_from(before(groups, arms, len(ratio)), arms, ratio)
 
 
 @pytest.mark.parametrize("half", [1, 2, 3, 5])

@@ -117,6 +117,7 @@ def test_a_request_out_of_range_writes_nothing(db: None, asked: dict[str, int], 
         assert not SimulationRun.objects.exists()
 
 
+@pytest.mark.requirement("REQ-042")
 def test_what_was_asked_and_made_is_never_changed(db: None) -> None:
     study = a_study(with_list=False)
     with as_unblinded():
