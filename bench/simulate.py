@@ -52,13 +52,13 @@ def a_plan(method: dict[str, Any]) -> Plan:
 
 
 def chunk_of(plan: Plan, trials: int, number: int) -> list[dict[str, Any]]:
-    return simulate(plan, seed=1, chunk=number, trials=trials_in(number, trials))
+    return simulate(plan, seed=1, chunk=number, trials=trials_in(number, trials, SUBJECTS))
 
 
 def at_once(method: dict[str, Any], trials: int, pool: ProcessPoolExecutor) -> None:
     """The simulation, with all its measures."""
     plan = a_plan(method)
-    numbers = range(chunks_of(trials))
+    numbers = range(chunks_of(trials, SUBJECTS))
     found = dict(zip(numbers, pool.map(partial(chunk_of, plan, trials), numbers), strict=True))
     assert summarize(plan, found)[0].arms[0].spread.mean > 0
 

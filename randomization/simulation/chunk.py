@@ -21,7 +21,8 @@ from randomization.simulation.measures import Predicted
 from randomization.simulation.rules import Floats, Integers
 
 VERSION = "simulation/1"
-TRIALS = 250  # of a chunk; a run's last chunk may have fewer
+TRIALS = 250  # of a chunk at most; a run's last chunk may have fewer
+MOST_PLACES = 400_000  # subjects of all trials of a chunk: what memory holds with ease
 CURVE_POINTS = 60
 
 _DIGITS = 10  # the last bits of a floating-point sum differ between processors
@@ -39,14 +40,19 @@ class Streams:
         )
 
 
-def chunks_of(trials: int) -> int:
+def chunk_size(subjects: int) -> int:
+    """Trials of a chunk: fewer when each trial is large."""
+    return max(1, min(TRIALS, MOST_PLACES // subjects))
+
+
+def chunks_of(trials: int, subjects: int) -> int:
     """How many chunks a run of so many trials has."""
-    return -(-trials // TRIALS)
+    return -(-trials // chunk_size(subjects))
 
 
-def trials_in(chunk: int, trials: int) -> int:
+def trials_in(chunk: int, trials: int, subjects: int) -> int:
     """How many trials of a run are in this chunk, counted from 0."""
-    return min(TRIALS, trials - chunk * TRIALS)
+    return min(chunk_size(subjects), trials - chunk * chunk_size(subjects))
 
 
 def results(entry: Entry, allocated: Allocated, ratio: tuple[int, ...]) -> dict[str, Any]:

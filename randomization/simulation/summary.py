@@ -22,15 +22,11 @@ Chunks = Mapping[int, Sequence[Mapping[str, Any]]]  # by number: the results of 
 
 @dataclass(frozen=True)
 class Spread:
-    """One measure over the trials. `error`: standard error of the mean by simulation."""
+    """One measure over the trials."""
 
     mean: float
-    error: float
     low: float  # 5% of the trials are below
-    median: float
     high: float  # 5% are above
-    least: float
-    most: float
 
 
 @dataclass(frozen=True)
@@ -129,11 +125,9 @@ def _outcome(plan: Plan, label: str, chunks: Sequence[Mapping[str, Any]]) -> Out
 
 
 def spread(values: Floats) -> Spread:
-    """Mean, quantiles and extremes of one value for each trial."""
-    low, median, high = np.quantile(values, [0.05, 0.5, 0.95])
-    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
-    found = (values.mean(), error, low, median, high, values.min(), values.max())
-    return Spread(*(float(each) for each in found))
+    """Mean and quantiles of one value for each trial."""
+    low, high = np.quantile(values, [0.05, 0.95])
+    return Spread(float(values.mean()), float(low), float(high))
 
 
 def _measure(name: str, chunks: Sequence[Mapping[str, Any]], unit: int) -> Spread:

@@ -1,6 +1,7 @@
 """From a study and what a person asks to the plan of a run."""
 
 from dataclasses import dataclass
+from math import prod
 
 from enrolment.models import Centre
 from iwrs.definition import StudyDefinition
@@ -56,7 +57,7 @@ def plan_of(study: Study, asked: Asked) -> Plan:
         accrual=accrual,
         contenders=contenders,
     )
-    counts = len(plan.stratum_names()) * sum(shares(plan.ratio))
+    counts = prod(len(factor.levels) for factor in factors) * sum(shares(plan.ratio))
     if counts > MOST_COUNTS:
         raise Invalid(
             {"accrual": f"There are {counts:,} strata times tracks; at most {MOST_COUNTS:,} work."}

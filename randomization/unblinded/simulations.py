@@ -64,6 +64,7 @@ def request_simulation(
     if problems:
         raise Invalid(problems)
     seed = secrets.randbelow(2**32) if seed is None else seed
+    chunks = chunks_of(trials, plan.accrual.subjects)
     with act("request simulation", by=by):
         lock_design(study)  # numbers follow each other
         run = SimulationRun.objects.create(
@@ -78,7 +79,7 @@ def request_simulation(
             requested_at=clock.now(),
         )
         SimulationChunk.objects.bulk_create(
-            SimulationChunk(run=run, number=number) for number in range(chunks_of(trials))
+            SimulationChunk(run=run, number=number) for number in range(chunks)
         )
         transaction.on_commit(partial(wake_unblinded, [TASK] * WORKERS_WOKEN))
         return run
@@ -129,8 +130,9 @@ def work_chunk(*, run: int | None = None) -> bool:
 def make(chunk: SimulationChunk) -> list[dict[str, object]]:
     """The results of a chunk: the same whoever makes it."""
     run = chunk.run
-    trials = trials_in(chunk.number, run.trials)
-    return simulate(Plan.from_json(run.plan), seed=run.seed, chunk=chunk.number, trials=trials)
+    plan = Plan.from_json(run.plan)
+    trials = trials_in(chunk.number, run.trials, plan.accrual.subjects)
+    return simulate(plan, seed=run.seed, chunk=chunk.number, trials=trials)
 
 
 def progress(run: SimulationRun) -> Progress:

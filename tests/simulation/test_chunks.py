@@ -7,7 +7,14 @@ import numpy as np
 from scipy import stats
 
 from randomization.simulation.accrual import Accrual, enter
-from randomization.simulation.chunk import TRIALS, VERSION, Streams, chunks_of, trials_in
+from randomization.simulation.chunk import (
+    MOST_PLACES,
+    TRIALS,
+    VERSION,
+    Streams,
+    chunks_of,
+    trials_in,
+)
 from randomization.simulation.plan import Contender, Factor, Plan, simulate
 from tests.simulation.play import EVERY_METHOD
 
@@ -105,8 +112,14 @@ def test_a_method_looks_only_at_the_factors_it_is_given() -> None:
 
 def test_chunks_add_up_to_the_run() -> None:
     for trials in (1, TRIALS, TRIALS + 1, 10_000):
-        chunks = chunks_of(trials)
-        assert sum(trials_in(each, trials) for each in range(chunks)) == trials
+        for subjects in (2, 724, 5_000, 1_000_000):
+            sizes = [
+                trials_in(each, trials, subjects) for each in range(chunks_of(trials, subjects))
+            ]
+            assert sum(sizes) == trials
+            assert min(sizes) > 0
+            assert max(sizes) <= TRIALS
+            assert max(sizes) * subjects <= MOST_PLACES or max(sizes) == 1
 
 
 def test_subjects_come_by_the_weights() -> None:

@@ -179,6 +179,34 @@ class TestPlan:
         assert accrual.levels == ((0.56, 0.44), (1.0, 1.0))
         assert (accrual.subjects, accrual.spread) == (50, 1.2)
 
+    def test_levels_that_the_centre_gives_are_factors_too(self, db: None) -> None:
+        keys = 'stratify_by = ["country", "region"]\nregions = { west = ["FR", "DE"] }'
+        study = a_study(with_list=False, keys=keys)
+        text = "\n".join(
+            f'[[centre]]\nnumber = "{number}"\ncountry = "{country}"'
+            for number, country in (("1", "FR"), ("2", "JP"), ("3", "DE"), ("4", "FR"))
+        )
+        with as_unblinded():
+            plan = plan_of(study, Asked(methods="complete\ncomplete by=country", accrual=text))
+        assert [each.name for each in plan.factors[2:]] == ["country", "region"]
+        assert plan.factors[2].levels == ("DE", "FR", "JP")
+        assert plan.factors[3].levels == ("other", "west")
+        assert plan.accrual.sites == ((1, 2, 0, 1), (1, 0, 1, 1))
+        assert [each.by for each in plan.contenders] == [
+            ("visceral", "sensitive", "country", "region"),
+            ("country",),
+        ]
+
+    def test_more_strata_than_memory_holds_are_refused(self, db: None) -> None:
+        study = a_study(with_list=False, keys='stratify_by = ["country", "centre"]')
+        codes = [f"{a}{b}" for a in "ABCDEFGHIJ" for b in "ABCDEFGHIJ"]
+        text = "\n".join(
+            f'[[centre]]\nnumber = "{n}"\ncountry = "{codes[n % 100]}"' for n in range(400)
+        )
+        with as_unblinded(), pytest.raises(Invalid) as refused:
+            plan_of(study, Asked(accrual=text))
+        assert "480,000 strata times tracks" in refused.value.errors["accrual"]
+
     @pytest.mark.parametrize(
         ("asked", "field", "text"),
         [
@@ -254,8 +282,8 @@ class TestCommand:
         study = a_study(with_list=False)
         with as_unblinded():
             # Some seconds for a chunk, so that the kill comes in its middle.
-            long = Asked(methods=METHODS, subjects=5_000)
-            run = request_simulation(study, plan_of(study, long), trials=250, seed=7, by=TESTER)
+            long = Asked(methods=METHODS, subjects=20_000)
+            run = request_simulation(study, plan_of(study, long), trials=20, seed=7, by=TESTER)
         owner = logins.owner()
         worker = manage(logins, "unblinded_work", "--once")
         held = (
