@@ -115,7 +115,9 @@ def command(services: Services, trials: int) -> float:
         for each in (worker, other)
     )
     run = partial(subprocess.run, cwd=ROOT, check=True)
-    run([sys.executable, "manage.py", "study", "load", "studies/bolero2.toml"], env=blinded)
+    run(
+        [sys.executable, "manage.py", "study", "load", "--yes", "studies/bolero2.toml"], env=blinded
+    )
     arguments = ["--trials", str(trials), "--subjects", str(SUBJECTS), "--centres", "189"]
     arguments += ["--seed", "1", "--processes", str(PROCESSES_HERE)]
     return timed(
