@@ -80,7 +80,7 @@ def read_method(
     keys, by = _keys(line, rest, factors)
     try:
         written = METHOD_KEYS[name].model_validate({"method": name, "list_length": 1} | keys)
-        method_of(written).check(arms)
+        method_of(written).check(arms, 1)
     except ValidationError as error:
         raise AskedError(f"{line}: {_told(error)}") from None
     except MethodError as error:
