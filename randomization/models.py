@@ -13,8 +13,10 @@ from iwrs import gate
 from iwrs.audit import audited
 from iwrs.models import Study
 from randomization.unblinded import models as unblinded_models  # noqa: F401  registers the tables
-from randomization.unblinded import models_life  # noqa: F401
-from randomization.unblinded import models_simulation  # noqa: F401
+from randomization.unblinded import (
+    models_life,  # noqa: F401
+    models_simulation,  # noqa: F401
+)
 
 
 @audited

@@ -9,7 +9,15 @@ from django.urls import clear_url_caches
 from iwrs.accounts.models import Role
 from randomization.unblinded.extension import extend_list
 from randomization.unblinded.models import RandomizationList, StratumCursor
-from tests.factories import STATISTICIANS, a_centre, a_holder, a_simulation, a_split, a_study, a_user
+from tests.factories import (
+    STATISTICIANS,
+    a_centre,
+    a_holder,
+    a_simulation,
+    a_split,
+    a_study,
+    a_user,
+)
 from tests.hostile.test_portal_injection import check
 from tests.hostile.texts import FEW, TEXTS
 from tests.hostile.walk import Form, address_of, all_forms, pages, signed_in, state_of_the_database
