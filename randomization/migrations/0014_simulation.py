@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('iwrs', '0004_history_of_edc_clients'),
-        ('randomization', '0011_unblinding'),
+        ('randomization', '0013_late_entry'),
     ]
 
     operations = [
