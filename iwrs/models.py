@@ -45,11 +45,21 @@ class Study(models.Model):
 
     @cached_property
     def version(self) -> "StudyVersion":
-        """The version in force: the newest one. Asked once for each instance, so once an act."""
-        version = self.versions.only("number", "sha256", "study").order_by("-number").first()
+        """The version in force, which the study names by its hash; asked once for each instance,
+        so once an act. A newer one may wait for the list that is made for it.
+        """
+        known = self.versions.only("number", "sha256", "study").order_by("-number")
+        version = known.filter(sha256=self.definition_sha256).first()
         if version is None:
             raise StudyVersion.DoesNotExist(f"study {self.code} has no definition loaded")
         return version
+
+    def announced(self) -> "StudyVersion | None":
+        """The version that comes into force with the next list, if the newest one waits for it."""
+        newest = self.versions.order_by("-number").first()
+        if newest is None or newest.sha256 == self.definition_sha256:
+            return None
+        return newest if newest.awaits_list else None
 
     @property
     def definition(self) -> StudyDefinition:
@@ -71,6 +81,9 @@ class StudyVersion(models.Model):
     definition = models.JSONField()
     source = models.TextField(help_text="The file, byte for byte.")
     sha256 = models.CharField(max_length=64)
+    awaits_list = models.BooleanField(
+        default=False, help_text="It comes into force with the list that is made for it."
+    )
     loaded_by = models.CharField(max_length=200)
     loaded_at = models.DateTimeField()
 

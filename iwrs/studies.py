@@ -38,11 +38,17 @@ def code_of(loaded: LoadedDefinition, *, training: bool) -> str:
     return f"{code}{TRAINING_SUFFIX}" if training else code
 
 
-def plan(loaded: LoadedDefinition, *, list_exists: bool, training: bool = False) -> ChangePlan:
+def plan(
+    loaded: LoadedDefinition,
+    *,
+    list_exists: bool,
+    training: bool = False,
+    next_list: bool = False,
+) -> ChangePlan:
     """What loading this file would change in the study of the same code."""
     study = Study.objects.filter(code=code_of(loaded, training=training)).first()
     old = study.definition if study else None
-    return plan_changes(old, loaded.definition, list_exists=list_exists)
+    return plan_changes(old, loaded.definition, list_exists=list_exists, next_list=next_list)
 
 
 def load(
@@ -52,13 +58,16 @@ def load(
     list_exists: Callable[[Study], bool],
     simulated: bool = False,
     training: bool = False,
+    next_list: bool = False,
 ) -> StudyVersion:
     """Store the definition as the study's next version, or return the version that equals it.
 
     `list_exists` is asked while the design is locked, so that no list is approved meanwhile.
     `simulated` marks a new study for good: its data are played, and every page says so. `training`
     loads the file into a study of its own beside the real one, with its own list and subjects.
-    Raises `Problem` when a list exists and the change would alter it.
+    `next_list` announces a version that comes into force when the list made for it is approved;
+    a version loaded later without it takes its place. Raises `Problem` when a list exists and the
+    change would alter it, or when there is no list that a next one could follow.
     """
     title = loaded.definition.study.title
     title = f"Training: {title}"[:_LONGEST_TITLE] if training else title
@@ -70,12 +79,20 @@ def load(
         lock_design(study)
         study = Study.objects.select_for_update().get(pk=study.pk)
         newest = study.versions.order_by("-number").first()
-        if newest and newest.sha256 == loaded.sha256:
+        if newest and newest.sha256 == loaded.sha256 and newest.awaits_list == next_list:
             return newest
+        has_list = list_exists(study)
+        if next_list and not has_list:
+            raise Problem(
+                code="no_list_yet",
+                title="The study has no list that another one could follow.",
+                action="Load the file without --next-list.",
+            )
         changes = plan_changes(
-            newest.parsed if newest else None,
+            study.definition if newest else None,
             loaded.definition,
-            list_exists=list_exists(study),
+            list_exists=has_list,
+            next_list=next_list,
         )
         if changes.refused:
             raise Problem(
@@ -84,18 +101,25 @@ def load(
                 action="Undo these changes in the file, or start a new study with another code.",
                 errors={change.key: change.why for change in changes.refused},
             )
-        study.title = title
-        study.definition_sha256 = loaded.sha256
-        study.save(update_fields=["title", "definition_sha256"])
+        if not next_list:
+            study.title = title
+            study.definition_sha256 = loaded.sha256
+            study.save(update_fields=["title", "definition_sha256"])
         return StudyVersion.objects.create(
             study=study,
             number=newest.number + 1 if newest else 1,
             definition=loaded.definition.model_dump(mode="json"),
             source=loaded.text,
             sha256=loaded.sha256,
+            awaits_list=next_list,
             loaded_by=by.label,
             loaded_at=clock.now(),
         )
+
+
+def take_into_force(version: StudyVersion) -> None:
+    """Let an announced version come into force, within the act that takes its list into use."""
+    Study.objects.filter(pk=version.study_id).update(definition_sha256=version.sha256)
 
 
 def set_status(study: Study, status: str, *, by: Actor, why: str = "") -> Study:

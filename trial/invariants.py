@@ -66,9 +66,11 @@ BLINDED = (
         " JOIN public.enrolment_centre c ON c.id = s.centre_id WHERE c.study_id <> s.study_id",
     ),
     Invariant(
-        "A study names the newest version of its definition as the one in force.",
+        "A study names the newest version of its definition as the one in force, but for one that"
+        " waits for its list.",
         "SELECT s.code FROM public.iwrs_study s WHERE s.definition_sha256 <> COALESCE("
         "(SELECT v.sha256 FROM public.iwrs_studyversion v WHERE v.study_id = s.id"
+        " AND (NOT v.awaits_list OR v.sha256 = s.definition_sha256)"
         " ORDER BY v.number DESC LIMIT 1), '')",
     ),
     Invariant(

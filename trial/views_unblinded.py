@@ -16,7 +16,7 @@ from enrolment.pages import Page
 from iwrs import clock
 from iwrs.accounts.events import recent_locks
 from iwrs.accounts.models import SignInEvent
-from iwrs.models import Study
+from iwrs.models import Study, StudyVersion
 from iwrs.permissions import Act
 from randomization.unblinded.extension import (
     active_list,
@@ -40,6 +40,7 @@ class StudyDesk:
     lists: list[RandomizationList] = field(default_factory=list)
     to_sign: set[int] = field(default_factory=set)
     active: RandomizationList | None = None
+    announced: StudyVersion | None = None
     low: list[StratumCursor] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     extension: ListExtension | None = None
@@ -72,7 +73,7 @@ def desk(study: Study, user: Any) -> StudyDesk:
         made.lists = list(RandomizationList.objects.filter(study=study).order_by("-number"))
         made.to_sign = {each.pk for each in made.lists if _may_sign(each, str(user))}
         made.alarms += [alarm for alarm in alarms if alarm.kind == "stratum"]
-        made.active = active_list(study)
+        made.active, made.announced = active_list(study), study.announced()
         _extension(made, str(user))
     if made.manages_stock:
         made.alarms += [alarm for alarm in alarms if alarm.kind == "centre"]

@@ -34,6 +34,16 @@ _FIXED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("schedule", "anchor"), _ANCHOR),
 )
 
+# What a new list may bring: another ratio, an arm without new subjects, another method. The strata
+# stay, since subjects in screening have theirs already.
+_NEXT_LIST: tuple[tuple[str, ...], ...] = (
+    ("arms", "ratio"),
+    ("arms", "closed"),
+    ("randomization",),
+)
+_NOT_EVEN_THEN = (("randomization", "stratify_by"), ("randomization", "regions"))
+_HINT = "; it may come with a new list (announce it with --next-list)"
+
 Path = tuple[str, ...]
 
 
@@ -78,12 +88,17 @@ class ChangePlan:
 
 
 def plan_changes(
-    old: StudyDefinition | None, new: StudyDefinition, *, list_exists: bool
+    old: StudyDefinition | None,
+    new: StudyDefinition,
+    *,
+    list_exists: bool,
+    next_list: bool = False,
 ) -> ChangePlan:
     """Compare two definitions key by key.
 
     ``old`` is ``None`` when the study is new. With ``list_exists`` every change that would alter
-    the list, or the meaning of what was allocated, is refused and says why.
+    the list, or the meaning of what was allocated, is refused and says why; but for what a new
+    list may bring, when the new definition is announced for it (``next_list``).
     Raises ``ValueError`` for a list without an old definition, which cannot be.
     """
     if old is None and list_exists:
@@ -92,21 +107,28 @@ def plan_changes(
     after = new.model_dump(mode="json")
     changes = []
     for key, path, was, will in _differences((), (), before, after):
-        why = _why_fixed(path) if list_exists else ""
+        why = _why_fixed(path, next_list=next_list) if list_exists else ""
         changes.append(Change(key=key, old=was, new=will, allowed=not why, why=why))
     return ChangePlan(tuple(changes))
 
 
-def _why_fixed(path: Path) -> str:
+def _why_fixed(path: Path, *, next_list: bool) -> str:
     """``path`` is the key without the names of list entries: ``("factors", "help")``."""
     if path == _HELP:  # a clearer explanation changes no stratum
         return ""
+    may_come = _begins(path, _NEXT_LIST) and not _begins(path, _NOT_EVEN_THEN)
+    if may_come and next_list:
+        return ""
     for fixed, why in _FIXED:
         if path[: len(fixed)] == fixed:
-            return f"fixed since the list was made: {why}"
+            return f"fixed since the list was made: {why}" + (_HINT if may_come else "")
     if path == ("drugs",):  # a whole drug is added or removed
         return f"fixed since the list was made: {_MEANING}"
     return ""
+
+
+def _begins(path: Path, starts: tuple[tuple[str, ...], ...]) -> bool:
+    return any(path[: len(start)] == start for start in starts)
 
 
 def _differences(

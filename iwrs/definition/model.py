@@ -63,11 +63,14 @@ class Study(Part):
 
 
 class Arm(Part):
-    """A treatment arm and its share of each block."""
+    """A treatment arm and its share of each block. A ``closed`` one takes no new subjects; who has
+    it keeps it.
+    """
 
     code: Code
     label: Line
     ratio: Annotated[int, Field(ge=1, le=20, strict=True)]
+    closed: Flag = False
 
 
 class Level(Part):
@@ -263,6 +266,11 @@ class StudyDefinition(Part):
     def arm_codes(self) -> tuple[str, ...]:
         """Arm codes in file order."""
         return tuple(arm.code for arm in self.arms)
+
+    @property
+    def open_arms(self) -> tuple[Arm, ...]:
+        """Arms that take new subjects, in file order: a list is made of them."""
+        return tuple(arm for arm in self.arms if not arm.closed)
 
     @property
     def ratio(self) -> tuple[int, ...]:

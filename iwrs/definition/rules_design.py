@@ -21,7 +21,8 @@ MAX_STRATUM_KEY = 200  # characters; what a form, an audit row and a dataset can
 def _blocks_fit_ratio(document: Document) -> Iterator[Finding]:
     if at(document, "randomization", "method") != "permuted-blocks":
         return
-    ratios = [number(document, *loc, "ratio") for loc, _ in rows(document, "arms")]
+    arms = [loc for loc, row in rows(document, "arms") if row.get("closed") is not True]
+    ratios = [number(document, *loc, "ratio") for loc in arms]
     shares = [ratio for ratio in ratios if ratio is not None and ratio >= 1]
     sizes = at(document, "randomization", "block_sizes")
     if len(shares) != len(ratios) or not shares or not isinstance(sizes, list | tuple):
@@ -33,6 +34,14 @@ def _blocks_fit_ratio(document: Document) -> Iterator[Finding]:
             ratio = ":".join(str(share) for share in shares)
             message = f"must be a multiple of {total} (the ratio is {ratio}): {words} and so on"
             yield Finding(("randomization", "block_sizes", i), size, message)
+
+
+def _two_arms_open(document: Document) -> Iterator[Finding]:
+    """A list needs two arms that take new subjects."""
+    arms = [row.get("closed") is True for _, row in rows(document, "arms")]
+    if any(arms) and len(arms) - sum(arms) < 2:
+        message = "at least two arms must not be closed"
+        yield Finding(("arms",), Words(f"{len(arms) - sum(arms)} open"), message)
 
 
 def _arm_codes_equally_long(document: Document) -> Iterator[Finding]:
@@ -224,8 +233,9 @@ def _unblinding(document: Document) -> Iterator[Finding]:
 def _is_counted(endpoint: Mapping[str, Any]) -> bool:
     """Whether its events are counted over all arms: progression by a reader, and death."""
     events = endpoint.get("event")
-    known = isinstance(events, list | tuple) and set(events) <= {"progression", "death"}
-    return known and endpoint.get("kind") == "time_to_event"
+    if not isinstance(events, list | tuple) or endpoint.get("kind") != "time_to_event":
+        return False
+    return all(event in ("progression", "death") for event in events)
 
 
 def _looks(document: Document) -> Iterator[Finding]:
@@ -247,6 +257,7 @@ def _looks(document: Document) -> Iterator[Finding]:
 DESIGN_RULES = (
     _subjects,
     _blocks_fit_ratio,
+    _two_arms_open,
     _arm_codes_equally_long,
     _list_long_enough,
     _minimization,

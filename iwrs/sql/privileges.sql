@@ -63,6 +63,9 @@ REVOKE ALL ON public.signatures_signingstate FROM iwrs_unblinded;
 -- A loaded definition is never edited.
 REVOKE UPDATE ON public.iwrs_studyversion FROM iwrs_blinded;
 
+-- A version that was announced for the next list comes into force with it, on the unblinded side.
+GRANT UPDATE (definition_sha256) ON public.iwrs_study TO iwrs_unblinded;
+
 -- Lists are published by the unblinded side.
 REVOKE INSERT, UPDATE ON public.randomization_listcommitment FROM iwrs_blinded;
 GRANT INSERT, UPDATE ON public.randomization_listcommitment TO iwrs_unblinded;

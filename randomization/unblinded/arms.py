@@ -22,11 +22,22 @@ def definition_of_list(study: Study) -> StudyDefinition:
     """
     definition = study.definition
     lists = RandomizationList.objects.filter(study=study, status__in=_IN_USE)
-    for design in lists.values_list("design", flat=True):
-        if tuple(code for code, _ in design["arms"]) != definition.arm_codes:
-            raise Problem(
-                code="arms_changed",
-                title="The arm codes of the study's definition are not those of its list.",
-                action="Find out who loaded the definition, and load the true one again.",
-            )
+    designs = lists.order_by("number").values_list("design", flat=True)
+    given = [tuple(code for code, _ in design["arms"]) for design in designs]
+    if given and not _agree(given, definition):
+        raise Problem(
+            code="arms_changed",
+            title="The arm codes of the study's definition are not those of its list.",
+            action="Find out who loaded the definition, and load the true one again.",
+        )
     return definition
+
+
+def _agree(given: list[tuple[str, ...]], definition: StudyDefinition) -> bool:
+    """The newest list is made of the arms that are open, all lists together of all arms, in the
+    definition's order.
+    """
+    known = definition.arm_codes
+    in_order = all(codes == tuple(code for code in known if code in codes) for codes in given)
+    newest_open = given[-1] == tuple(arm.code for arm in definition.open_arms)
+    return in_order and newest_open and set(known) == {code for codes in given for code in codes}

@@ -4,36 +4,44 @@ import json
 from typing import Any
 
 from enrolment.models import Centre
-from iwrs.definition import UNSTRATIFIED
+from iwrs.definition import UNSTRATIFIED, StudyDefinition
 from iwrs.models import Study
 from iwrs.problems import Problem
 from randomization.listing import ListDesign
 from randomization.methods import method_of
 
 
-def list_design(study: Study) -> ListDesign:
-    """The generator's input. A dynamic method has one list of draws for the whole study."""
-    definition = study.definition
+def definition_of_next_list(study: Study) -> StudyDefinition:
+    """The definition that a new list is made from: one announced for it, or the one in force."""
+    announced = study.announced()
+    return announced.parsed if announced else study.definition
+
+
+def list_design(study: Study, definition: StudyDefinition | None = None) -> ListDesign:
+    """The generator's input, by the definition in force or the one given. A dynamic method has one
+    list of draws for the whole study.
+    """
+    definition = definition or study.definition
     keys = definition.randomization
     if keys.dynamic:
         strata: tuple[str, ...] = (UNSTRATIFIED,)
     else:
-        strata = tuple(stratum.key for stratum in definition.strata(sites(study)))
+        strata = tuple(stratum.key for stratum in definition.strata(sites(study, definition)))
     return ListDesign(
         study=definition.study.code,
-        arms=tuple((arm.code, arm.ratio) for arm in definition.arms),
+        arms=tuple((arm.code, arm.ratio) for arm in definition.open_arms),
         strata=strata,
         length=keys.list_length,
         method=method_of(keys),
     )
 
 
-def sites(study: Study) -> list[dict[str, str]]:
+def sites(study: Study, definition: StudyDefinition) -> list[dict[str, str]]:
     """The different levels that the study's centres give, in order; one empty one if none do.
 
     Raises `Problem` when centres are strata and there is none yet.
     """
-    keys = study.definition.randomization
+    keys = definition.randomization
     if not keys.stratify_by:
         return [{}]
     centres = Centre.objects.filter(study=study).order_by("number")

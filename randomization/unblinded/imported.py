@@ -12,11 +12,15 @@ from iwrs.studies import lock_design
 from randomization.listing import Entry, ListDesign, commit
 from randomization.listing.outside_file import IMPORTED, Scheme, read_list
 from randomization.methods import PermutedBlocks
-from randomization.unblinded.design import list_design
+from randomization.unblinded.design import definition_of_next_list, list_design
 from randomization.unblinded.models import RandomizationList
 from randomization.unblinded.models_life import ImportedFile, ListOrigin
 from randomization.unblinded.parts import design_of
-from randomization.unblinded.services import require_no_active_list, store_entries
+from randomization.unblinded.services import (
+    record_origin,
+    require_no_active_list,
+    store_entries,
+)
 
 
 def import_list(
@@ -28,14 +32,14 @@ def import_list(
     Raises `Invalid` with every fault by row, and `Problem` for a study whose arms are decided when
     the subject comes, or with an active list.
     """
-    definition = study.definition
+    definition = definition_of_next_list(study)
     if definition.randomization.dynamic:
         raise Problem(
             code="no_list_to_import",
             title="The study's method decides each arm when the subject comes.",
             action="Generate its list of draws here.",
         )
-    design = list_design(study)
+    design = list_design(study, definition)
     entries = read_list(content, _scheme(design), names)
     seed = secrets.token_bytes(32)
     with act("import list", by=by):
@@ -51,12 +55,7 @@ def import_list(
             generated_by=by.label,
             generated_at=clock.now(),
         )
-        ListOrigin.objects.create(
-            list=made,
-            source=ListOrigin.Source.IMPORTED,
-            definition_version=study.version.number,
-            definition_sha256=study.version.sha256,
-        )
+        record_origin(made, ListOrigin.Source.IMPORTED)
         ImportedFile.objects.create(
             list=made,
             name=file_name[:200],

@@ -12,10 +12,15 @@ from iwrs.models import Study
 from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Signature
 from iwrs.signatures.services import keep, require_shown
-from iwrs.studies import lock_design
+from iwrs.studies import lock_design, take_into_force
 from randomization.listing import Entry, commit, generate
 from randomization.models import ListCommitment
-from randomization.unblinded.design import list_design, same_design
+from randomization.unblinded.closing import shut
+from randomization.unblinded.design import (
+    definition_of_next_list,
+    list_design,
+    same_design,
+)
 from randomization.unblinded.models import (
     CallRelease,
     CodeBreakBudget,
@@ -43,7 +48,8 @@ def generate_list(
             title="A study with real subjects takes its seed from the operating system.",
             action="Generate the list without giving a seed.",
         )
-    design = list_design(study)
+    definition = definition_of_next_list(study)
+    design = list_design(study, definition)
     seed = seed_of(split) if split else seed or secrets.token_bytes(32)
     entries = generate(design, seed)
     with act("generate list", by=by):
@@ -58,7 +64,7 @@ def generate_list(
             number=RandomizationList.objects.filter(study=study).count() + 1,
             algorithm=design.method.algorithm,
             design=design.as_json(),
-            dynamic=study.definition.randomization.dynamic,
+            dynamic=definition.randomization.dynamic,
             seed=seed,
             merkle_root=commit(entries, seed).root.hex(),
             generated_by=by.label,
@@ -66,25 +72,35 @@ def generate_list(
         )
         if split:
             use_split(split)
-        ListOrigin.objects.create(
-            list=made,
-            source=source,
-            split=split,
-            definition_version=study.version.number,
-            definition_sha256=study.version.sha256,
-        )
+        record_origin(made, source, split=split)
         store_entries(made, entries)
         return made
 
 
 def require_no_active_list(study: Study) -> None:
-    """Raise `Problem` while the study has a list in use."""
+    """Raise `Problem` while the study has a list in use and no definition for a next one."""
+    if study.announced():
+        return
     if RandomizationList.objects.filter(study=study, status="active").exists():
         raise Problem(
             code="list_exists",
             title="The study already has an active list.",
-            action="An active list is not replaced.",
+            action="An active list is replaced only when another definition was announced for it.",
         )
+
+
+def record_origin(
+    made: RandomizationList, source: str, *, split: SplitSeed | None = None
+) -> ListOrigin:
+    """Keep where a list came from and by which definition, within the act that makes it."""
+    version = made.study.announced() or made.study.version
+    return ListOrigin.objects.create(
+        list=made,
+        source=source,
+        split=split,
+        definition_version=version.number,
+        definition_sha256=version.sha256,
+    )
 
 
 def _source(seed: bytes | None, split: SplitSeed | None) -> str:
@@ -109,12 +125,21 @@ def approve_list(made: RandomizationList, *, by: Actor, signature: Signature) ->
         else:
             made.second_approved_by = by.label
             made.second_approved_at = signature.signed_at
+            _end_the_one_before(made.study)
             made.status = RandomizationList.Status.ACTIVE
         made.save()
         keep(signature, list_record(made), study=made.study)
         if made.status == RandomizationList.Status.ACTIVE:
             _activate(made)
         return made
+
+
+def _end_the_one_before(study: Study) -> None:
+    """Close the list in use at the moment at which the next one comes into use."""
+    rows = RandomizationList.objects.select_for_update()
+    for each in rows.filter(study=study, status=RandomizationList.Status.ACTIVE):
+        require_no_active_list(Study.objects.get(pk=study.pk))  # a next one must be announced
+        shut(each)
 
 
 def release_calls(
@@ -206,7 +231,9 @@ def _require_approvable(made: RandomizationList, by: Actor) -> None:
             title="A list is approved by two people, neither of whom generated it.",
             action="Ask another unblinded statistician.",
         )
-    if not same_design(list_design(made.study).as_json(), made.design):
+    study = Study.objects.get(pk=made.study_id)  # as it is now that the design is locked
+    design = list_design(study, definition_of_next_list(study))
+    if not same_design(design.as_json(), made.design):
         raise Problem(
             code="definition_changed",
             title="The study definition changed after this list was generated.",
@@ -223,3 +250,6 @@ def _activate(made: RandomizationList) -> None:
         approved_at=clock.now(),
     )
     CodeBreakBudget.objects.get_or_create(study_id=made.study_id)
+    announced = Study.objects.get(pk=made.study_id).announced()
+    if announced:
+        take_into_force(announced)

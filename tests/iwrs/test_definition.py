@@ -145,7 +145,9 @@ def test_canonical_json_is_compact_sorted_and_complete(bolero2: StudyDefinition)
     compact = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert compact == bolero2.canonical_json()
     assert document["schema"] == 1
-    assert set(document) == set(DOCUMENT) | {"caps"}, "what may be left out is there too"
+    assert set(document) == set(DOCUMENT) | {"caps", "unblinding"}, (
+        "what may be left out is there too"
+    )
 
 
 @given(

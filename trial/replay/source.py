@@ -23,7 +23,7 @@ def simulated_trial(
     if arm_matters:
         design = ListDesign(
             study=definition.study.code,
-            arms=tuple((arm.code, arm.ratio) for arm in definition.arms),
+            arms=tuple((arm.code, arm.ratio) for arm in definition.open_arms),
             strata=tuple(stratum.key for stratum in definition.strata()),
             length=definition.randomization.list_length,
             method=method_of(definition.randomization),

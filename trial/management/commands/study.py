@@ -34,6 +34,11 @@ class Command(BaseCommand):
         load.add_argument(
             "--training", action="store_true", help="a study of its own for practice, beside it"
         )
+        load.add_argument(
+            "--next-list",
+            action="store_true",
+            help="announce it: it comes into force when the list made for it is approved",
+        )
         show = does.add_parser("show", help="show the definition in force")
         show.add_argument("code")
 
@@ -44,11 +49,14 @@ class Command(BaseCommand):
                 yes=options["yes"],
                 simulated=options["simulated"],
                 training=options["training"],
+                next_list=options["next_list"],
             )
         else:
             self._show(options["code"])
 
-    def _load(self, path: Path, *, yes: bool, simulated: bool, training: bool) -> None:
+    def _load(
+        self, path: Path, *, yes: bool, simulated: bool, training: bool, next_list: bool
+    ) -> None:
         if settings.SIDE != "blinded":
             raise CommandError("A study is loaded on the blinded side. Set IWRS_SIDE=blinded.")
         try:
@@ -57,7 +65,7 @@ class Command(BaseCommand):
             raise CommandError(f"{path} cannot be used:\n{problem}") from None
         code = studies.code_of(loaded, training=training)
         list_exists = ListCommitment.objects.filter(study__code=code).exists()
-        plan = studies.plan(loaded, list_exists=list_exists, training=training)
+        plan = studies.plan(loaded, list_exists=list_exists, training=training, next_list=next_list)
         self.stdout.write(f"Study {code}. {plan.render()}")
         if plan.refused:
             raise CommandError("Nothing was changed: undo the refused changes in the file.")
@@ -68,11 +76,18 @@ class Command(BaseCommand):
         by = Actor(label=f"Command line ({getuser()})")
         try:
             version = studies.load(
-                loaded, by=by, list_exists=_has_list, simulated=simulated, training=training
+                loaded,
+                by=by,
+                list_exists=_has_list,
+                simulated=simulated,
+                training=training,
+                next_list=next_list,
             )
         except Problem as problem:
             raise CommandError(str(problem)) from None
         self.stdout.write(f"Stored as version {version.number} of {code}.")
+        if next_list:
+            self.stdout.write("It comes into force with the next list: generate and approve it.")
 
     @staticmethod
     def _is_stored(code: str, loaded: LoadedDefinition) -> bool:
