@@ -129,7 +129,9 @@ def _blocks(
             expected = {code: ratio * size // whole for code, ratio in design.arms}
             wrong += block != number or size not in allowed or dict(arms) != expected
     counted = ", ".join(f"{count} of {size}" for size, count in sorted(sizes.items()))
-    yield Check("Blocks in the ratio", f"{wrong} blocks are not.", passed=wrong == 0)
+    total = sum(sizes.values())
+    said = f"{wrong} of {total} blocks are not." if wrong else f"All {total} blocks are."
+    yield Check("Blocks in the ratio", said, passed=wrong == 0)
     yield Check("Block sizes", f"{counted}.")
 
 

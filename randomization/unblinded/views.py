@@ -196,5 +196,7 @@ def parameters(made: RandomizationList) -> list[tuple[str, str]]:
 
 def _in_words(value: object) -> str:
     if isinstance(value, list | tuple):
+        if len(value) == 2 and isinstance(value[0], str):  # an arm with its ratio, a weight
+            return " ".join(str(each) for each in value)
         return ", ".join(_in_words(each) for each in value) or "none"
     return str(value)
