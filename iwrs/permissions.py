@@ -47,6 +47,7 @@ class Act(StrEnum):
     MANAGE_LIST = "generate, approve and release the list"
     UNBLIND_STUDY = "unblind the whole study"
     SEE_OPENED = "see the treatments of an unblinded study"
+    FORCE_ALLOCATION = "name one subject's arm beforehand, where the study allows it"
     MANAGE_STOCK = "import kits and send stock"
 
 
@@ -122,7 +123,12 @@ MAY: dict[str, frozenset[Act]] = {
     Role.DEPOT_MANAGER: frozenset({Act.SEE_CENTRES}),
     Role.AUDITOR: READING | {Act.REVIEW_AUDIT},
     Role.UNBLINDED_STATISTICIAN: frozenset(
-        {Act.MANAGE_LIST, Act.UNBLIND_STUDY, Act.SEE_UNBLINDED_AUDIT}
+        {
+            Act.MANAGE_LIST,
+            Act.FORCE_ALLOCATION,
+            Act.UNBLIND_STUDY,
+            Act.SEE_UNBLINDED_AUDIT,
+        }
     ),
     Role.SUPPLY_MANAGER: frozenset({Act.MANAGE_STOCK, Act.SEE_UNBLINDED_AUDIT}),
 }

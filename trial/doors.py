@@ -217,6 +217,8 @@ UNBLINDED = {
     "ask-simulation": on_study(Act.MANAGE_LIST),
     "simulation": on_study(Act.MANAGE_LIST),
     "simulation-pdf": on_study(Act.MANAGE_LIST),
+    "forced-allocations": on_study(Act.FORCE_ALLOCATION),
+    "force-allocation": on_study(Act.FORCE_ALLOCATION),
     "import-kits": on_study(Act.MANAGE_STOCK),
     "stock-centre": on_study(Act.MANAGE_STOCK),
     "release-kit-calls": on_study(Act.MANAGE_STOCK),

@@ -96,7 +96,9 @@ UNBLINDED = (
         " JOIN public.enrolment_subject s ON s.id = a.subject_id"
         " JOIN unblinded.list l ON l.id = e.list_id"
         " LEFT JOIN unblinded.decision d ON d.entry_id = e.id"
-        " WHERE NOT l.dynamic AND (e.arm <> a.arm OR e.stratum_key <> s.stratum_key)"
+        " LEFT JOIN unblinded.forced_allocation f ON f.subject_id = s.id"
+        " WHERE NOT l.dynamic"
+        " AND (coalesce(f.arm, e.arm) <> a.arm OR e.stratum_key <> s.stratum_key)"
         " OR l.dynamic AND d.stratum_key IS DISTINCT FROM s.stratum_key",
     ),
     Invariant(

@@ -10,6 +10,7 @@ from iwrs.views import health
 from randomization.unblinded import views as lists
 from randomization.unblinded import views_closing as closing
 from randomization.unblinded import views_extension as extensions
+from randomization.unblinded import views_forced as forced
 from randomization.unblinded import views_seeds as seeds
 from randomization.unblinded import views_simulation as simulations
 from trial.audit import views as trails
@@ -50,6 +51,12 @@ urlpatterns = [
                     name="withdraw-extension",
                 ),
                 path("list/<int:pk>/approve/", lists.ApproveList.as_view(), name="approve-list"),
+                path("list/forced/", forced.Forced.as_view(), name="forced-allocations"),
+                path(
+                    "list/forced/<int:pk>/",
+                    forced.ForceAllocation.as_view(),
+                    name="force-allocation",
+                ),
                 path(
                     "list/strata/<int:pk>/release/",
                     lists.ReleaseAllocation.as_view(),

@@ -37,6 +37,7 @@ class StudyDesk:
     study: Study
     manages_list: bool
     manages_stock: bool
+    may_force: bool = False
     lists: list[RandomizationList] = field(default_factory=list)
     to_sign: set[int] = field(default_factory=set)
     active: RandomizationList | None = None
@@ -66,6 +67,8 @@ def desk(study: Study, user: Any) -> StudyDesk:
         study=study,
         manages_list=allowed(user, Act.MANAGE_LIST, study),
         manages_stock=allowed(user, Act.MANAGE_STOCK, study),
+        may_force=study.definition.randomization.forced_allocation
+        and allowed(user, Act.FORCE_ALLOCATION, study),
         locks=list(recent_locks(study.code)[:LOCKS_SHOWN]),
     )
     alarms = watch_calls(study)

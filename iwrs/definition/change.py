@@ -18,6 +18,7 @@ _MEANING = "it says what was allocated to subjects already randomized"
 _KITS = "kits already packed and sent out rest on it"
 _COVER = "cover cohorts already sent to centres were counted with it"
 _CODE = "the randomization list and all records are filed under it"
+_FORCED = "what statisticians may do was agreed before the first subject"
 _ANCHOR = "the visits of subjects already randomized are counted from it"
 _HELP = ("factors", "help")
 
@@ -26,6 +27,7 @@ _FIXED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("arms", "label"), _MEANING),
     (("arms",), _LIST),
     (("factors",), _LIST),
+    (("randomization", "forced_allocation"), _FORCED),
     (("randomization",), _LIST),
     (("drugs", "blinded"), _MEANING),
     (("kits", "type"), _KITS),

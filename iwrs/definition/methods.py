@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, Strict
 from pydantic_core import PydanticCustomError
 
 from iwrs.definition.part import Part
-from iwrs.definition.wording import CountryCode, Slug
+from iwrs.definition.wording import CountryCode, Flag, Slug
 
 SITE_FACTORS = ("country", "region", "centre")
 OTHER_REGION = "other"  # of a country that no region names
@@ -40,6 +40,7 @@ class Keys(Part):
     """What every method has. ``list_length``: places for each stratum, at least; of a dynamic
     method, places for the whole study. ``stratify_by``: levels that the centre gives.
     ``regions``: country codes of each region; a country in none of them is in region ``other``.
+    ``forced_allocation``: whether unblinded staff may name one subject's arm beforehand.
     """
 
     dynamic: ClassVar[bool] = False
@@ -47,6 +48,7 @@ class Keys(Part):
     list_length: Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
     stratify_by: Annotated[tuple[SiteFactor, ...], Field(max_length=3)] = ()
     regions: dict[Slug, tuple[CountryCode, ...]] = Field(default_factory=dict)
+    forced_allocation: Flag = False
 
     def site_levels(self, country_code: str, centre_number: str) -> dict[str, str]:
         """The levels of ``stratify_by`` at one centre."""

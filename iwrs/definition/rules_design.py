@@ -85,6 +85,9 @@ def _minimization(document: Document) -> Iterator[Finding]:
     if not factors:
         message = "minimization needs at least one factor, or randomization.stratify_by"
         yield Finding(("randomization", "method"), "minimization", message)
+    if at(document, "randomization", "forced_allocation") is True:
+        message = "must be false: minimization cannot work out again what a person decided"
+        yield Finding(("randomization", "forced_allocation"), True, message)
     weights = at(document, "randomization", "weights")
     for name in weights if isinstance(weights, Mapping) else ():
         if name not in factors:

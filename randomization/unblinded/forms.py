@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from iwrs.definition import StudyDefinition
 from iwrs.forms import PortalForm, choice_field, reason_field
 from iwrs.signatures.forms import SignedForm
 
@@ -103,3 +104,23 @@ class ReleaseForm(SignedForm):
         "What were these calls, and why is it safe to go on?",
         help_text="This text is kept on the unblinded side.",
     )
+
+
+class ForceForm(SignedForm):
+    """The arm is typed as its code: nobody picks it from a list by a slip of the finger."""
+
+    arm = forms.CharField(
+        label="Code of the arm",
+        max_length=8,
+        widget=forms.TextInput(attrs={"class": "short", "autocapitalize": "characters"}),
+        error_messages={"required": "Type the code of the arm."},
+    )
+    why = reason_field(
+        "Why must this subject have this arm?",
+        help_text="This text is kept on the unblinded side.",
+    )
+
+    def __init__(self, definition: StudyDefinition, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        arms = ", ".join(f"{arm.code} ({arm.label})" for arm in definition.arms)
+        self.fields["arm"].help_text = f"One of: {arms}."

@@ -156,6 +156,31 @@ class Allocation(models.Model):
         return f"{self.subject_id}"
 
 
+class ForcedAllocation(models.Model):
+    """The arm that a person named for one subject before the subject was randomized.
+
+    Only where the study file allows it. The subject still takes the next place of the stratum,
+    which is then used up, whatever it holds. Written once, changed by nobody.
+    """
+
+    subject = models.OneToOneField(Subject, on_delete=models.DO_NOTHING, related_name="+")
+    study = models.ForeignKey(Study, on_delete=models.DO_NOTHING, related_name="+")
+    arm = models.CharField(max_length=8)
+    reason = models.CharField(max_length=300)
+    forced_by = models.CharField(max_length=200)
+    forced_at = models.DateTimeField(db_default=Now(), help_text="The database's clock.")
+
+    class Meta:
+        db_table = 'unblinded"."forced_allocation'
+        constraints = [
+            models.CheckConstraint(name="forced_with_a_reason", condition=~Q(reason="")),
+        ]
+        indexes = [models.Index("study", "forced_at", name="forced_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.subject_id}"
+
+
 class Decision(models.Model):
     """How a dynamic method decided at one place: written by the gate, once.
 

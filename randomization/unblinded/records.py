@@ -1,7 +1,8 @@
 """What unblinded statisticians sign, as records (`iwrs.signatures`). Kept in schema `unblinded`."""
 
+from enrolment.models import Subject
 from iwrs.signatures import Record
-from randomization.unblinded.models import CallRelease, RandomizationList
+from randomization.unblinded.models import CallRelease, ForcedAllocation, RandomizationList
 from randomization.unblinded.models_life import (
     ImportedFile,
     ListExtension,
@@ -113,5 +114,28 @@ def unblinding_record(made: Unblinding) -> Record:
             "end point": made.endpoint,
             "events needed": made.events_needed,
             "events counted": made.events_counted,
+        },
+    )
+
+
+def waiting_record(subject: Subject) -> Record:
+    """A subject who waits for randomization, as the page shows it before an arm is named."""
+    return Record(
+        "subject who waits",
+        subject.pk,
+        {"subject": subject.number, "stratum": subject.stratum_key, "status": subject.status},
+    )
+
+
+def forced_record(forced: ForcedAllocation) -> Record:
+    """An arm that was named for a subject, with its reason."""
+    return Record(
+        "forced allocation",
+        forced.pk,
+        {
+            "subject": forced.subject.number,
+            "arm": forced.arm,
+            "reason": forced.reason,
+            "forced by": forced.forced_by,
         },
     )

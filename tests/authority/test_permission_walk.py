@@ -26,7 +26,15 @@ from randomization.unblinded.models import RandomizationList, StratumCursor
 from tests.api.client import ALL_SCOPES, Edc, register, token_for
 from tests.authority import visitors
 from tests.authority.visitors import FAILED, NO_METHOD, SIGN_IN, Visitor
-from tests.factories import STATISTICIANS, a_centre, a_holder, a_simulation, a_split, a_study
+from tests.factories import (
+    STATISTICIANS,
+    a_centre,
+    a_holder,
+    a_simulation,
+    a_split,
+    a_study,
+    a_subject,
+)
 from tests.hostile.walk import undone
 from tests.portal.test_scope import MORE, objects_of
 from tests.roles import as_unblinded
@@ -160,8 +168,9 @@ def test_a_wrong_row_is_found(portal: SimpleNamespace, monkeypatch: pytest.Monke
 def test_every_page_of_the_unblinded_site_answers_everybody_as_the_table_says(
     db: None, settings: SimpleNamespace
 ) -> None:
-    study, other = a_study(), a_study(with_list=False)
+    study, other = a_study(keys="forced_allocation = true"), a_study(with_list=False)
     centre = a_centre(study)
+    waits = a_subject(centre)
     settings.SIDE, settings.ROOT_URLCONF = "unblinded", "trial.urls_unblinded"
     clear_url_caches()
     with as_unblinded():
@@ -176,6 +185,7 @@ def test_every_page_of_the_unblinded_site_answers_everybody_as_the_table_says(
             "release-allocation": StratumCursor.objects.filter(list=made)[0].pk,
             "end-holder": a_holder(study).pk,
             "number": a_simulation(study).number,
+            "force-allocation": waits.pk,
         }
         split = a_split(study)
         values |= {"open-share": split.pk, "end-split-seed": split.pk, "extend-list": made.pk}

@@ -16,6 +16,7 @@ from tests.factories import (
     a_simulation,
     a_split,
     a_study,
+    a_subject,
     a_user,
 )
 from tests.hostile.test_portal_injection import check
@@ -28,8 +29,9 @@ pytestmark = [pytest.mark.django_db, pytest.mark.requirement("REQ-075")]
 
 @pytest.fixture
 def forms(db: None, settings: SimpleNamespace) -> Iterator[list[Form]]:
-    study = a_study()
+    study = a_study(keys="forced_allocation = true")
     centre = a_centre(study)
+    waits = a_subject(centre)
     settings.SIDE, settings.ROOT_URLCONF = "unblinded", "trial.urls_unblinded"
     clear_url_caches()
     with as_unblinded():
@@ -46,6 +48,7 @@ def forms(db: None, settings: SimpleNamespace) -> Iterator[list[Form]]:
         known["approve-extension"] = known["withdraw-extension"] = extension.pk
         known["open-share"] = known["end-split-seed"] = a_split(study).pk
         known["number"] = a_simulation(study).number
+        known["force-allocation"] = waits.pk
         addresses = [(page.name, address_of(page, known)) for page in pages()]
         yield all_forms(addresses, [signed_in(person) for person in people])
     clear_url_caches()
