@@ -158,7 +158,7 @@ def check_allocations(bundle, places):
             arm = minimize(listed["parts"][0]["design"], before, each["asked"], arm)
         elif each["asked"] != stratum:
             yield f"{who}: was in stratum {each['asked']}, has a place of {stratum}"
-        if arm != each["arm"]:
+        if (each["forced"] or arm) != each["arm"]:
             yield f"{who}: the arm is not that of place {position} of {stratum}"
 
 def check(bundle, roots=()):

@@ -15,6 +15,7 @@ from iwrs import clock
 from iwrs.models import Study
 from randomization.listing import Entry, commit
 from randomization.models import ListCommitment
+from randomization.unblinded.forced import forced_arms
 from randomization.unblinded.models import Allocation, RandomizationList
 from randomization.unblinded.models_life import ImportedFile, ListOrigin
 from randomization.unblinded.parts import parts_of
@@ -119,7 +120,10 @@ def _with_salts(entries: tuple[Entry, ...], seed: bytes) -> list[list[Any]]:
 
 
 def _allocations(study: Study) -> Iterator[dict[str, Any]]:
-    """In the order of the gate. `asked` is the stratum that was recorded at randomization."""
+    """In the order of the gate. `asked` is the stratum that was recorded at randomization, `forced`
+    the arm that was named beforehand.
+    """
+    named = forced_arms(study)
     rows = (
         Allocation.objects.filter(entry__list__study=study)
         .select_related("entry__list", "entry__decision", "subject__randomization")
@@ -135,6 +139,7 @@ def _allocations(study: Study) -> Iterator[dict[str, Any]]:
             "stratum": each.entry.stratum_key,
             "position": each.entry.position,
             "arm": each.arm,
+            "forced": named.get(each.subject_id),
             "decision": _decision(each),
             "at": each.allocated_at.isoformat(),
         }

@@ -33,6 +33,11 @@ def forced(study: Study) -> QuerySet[ForcedAllocation]:
     )
 
 
+def forced_arms(study: Study) -> dict[int, str]:
+    """The arm that was named, by the subject's primary key."""
+    return dict(ForcedAllocation.objects.filter(study=study).values_list("subject_id", "arm"))
+
+
 def force_allocation(
     subject: Subject, arm: str, *, by: Actor, why: str, signature: Signature
 ) -> ForcedAllocation:

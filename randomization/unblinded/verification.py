@@ -14,6 +14,7 @@ from randomization.listing.outside_file import IMPORTED
 from randomization.methods import Minimization, tracks
 from randomization.models import Randomization
 from randomization.unblinded.bundle import published_root
+from randomization.unblinded.forced import forced_arms
 from randomization.unblinded.imported import read_again
 from randomization.unblinded.models import Allocation, RandomizationList, StratumCursor
 from randomization.unblinded.models_life import ListOrigin
@@ -98,9 +99,11 @@ def _cursor_faults(made: RandomizationList) -> Iterator[str]:
 
 def _allocation_faults(study: Study) -> Iterator[str]:
     """(2) Replay: each subject has the next place of the recorded stratum, and the arm that stands
-    there or, of a dynamic method, that follows from its draw and the margins before.
+    there or, of a dynamic method, that follows from its draw and the margins before. An arm that
+    was named beforehand stands above the place's own.
     """
     used: Counter[tuple[int, str]] = Counter()
+    named = forced_arms(study)
     replays: dict[int, Replay] = {}
     rows = (
         Allocation.objects.filter(entry__list__study=study)
@@ -123,7 +126,7 @@ def _allocation_faults(study: Study) -> Iterator[str]:
             yield from (f"{who}: {fault} of {place}" for fault in replay.faults(each, asked))
         elif known and asked != entry.stratum_key:
             yield f"{who}: was in stratum {asked}, has a place of {entry.stratum_key}"
-        elif each.arm != entry.arm:
+        elif each.arm != named.get(each.subject_id, entry.arm):
             yield f"{who}: the arm is not that of {place}"
 
 
