@@ -1,19 +1,14 @@
 """An arm named beforehand: only where the study file allows it; the place is used up."""
 
-import json
-import runpy
-
 import pytest
 from django.db import connection
 
 from iwrs import clock
 from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Signature
-from randomization.unblinded.bundle import SCRIPT, bundle_of
 from randomization.unblinded.forced import force_allocation
-from randomization.unblinded.models import Allocation, ForcedAllocation, ListEntry, StratumCursor
+from randomization.unblinded.models import Allocation, ForcedAllocation, StratumCursor
 from randomization.unblinded.records import waiting_record
-from randomization.unblinded.verification import faults_of
 from tests import factories as make
 from tests.roles import as_unblinded
 from trial.invariants import UNBLINDED
@@ -97,27 +92,3 @@ def test_a_randomized_or_named_subject_does_not_wait():
     with pytest.raises(Problem) as refused:
         force(named, "EVE")
     assert refused.value.code == "not_waiting"
-
-
-def test_verification_knows_what_was_named_and_finds_what_was_not(committed_db, logins):
-    study = make.a_study(keys=ALLOWED)
-    centre = make.a_centre(study)
-    named, other = make.a_subject(centre), make.a_subject(centre)
-    with as_unblinded():
-        first = ListEntry.objects.get(stratum_key=named.stratum_key, position=1)
-    arm = "PBO" if first.arm == "EVE" else "EVE"
-    force(named, arm)
-    for subject in (named, other):
-        randomize(subject, by=make.TESTER)
-    with as_unblinded():
-        assert list(faults_of(study)) == []
-        bundle = json.loads(json.dumps(bundle_of(study)))
-    check = runpy.run_path(str(SCRIPT))["check"]
-    assert list(check(bundle)) == []
-    assert [each["forced"] for each in bundle["allocations"]] == [arm, None]
-    bundle["allocations"][0]["forced"] = None
-    assert any("the arm is not that of place 1" in fault for fault in check(bundle))
-    logins.owner().execute("DELETE FROM unblinded.forced_allocation")
-    with as_unblinded():
-        [fault] = faults_of(study)
-    assert "the arm is not that of place 1" in fault

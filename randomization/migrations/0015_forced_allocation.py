@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('enrolment', '0006_tally'),
         ('iwrs', '0004_history_of_edc_clients'),
-        ('randomization', '0013_late_entry'),
+        ('randomization', '0014_simulation'),
     ]
 
     operations = [
