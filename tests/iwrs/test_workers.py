@@ -29,6 +29,9 @@ from iwrs.processes import (
     command_line,
     environment,
 )
+from randomization.unblinded.simulation_plan import Asked, plan_of
+from randomization.unblinded.simulations import TASK as SIMULATE
+from randomization.unblinded.simulations import progress, request_simulation
 from tests import factories as make
 from tests.roles import as_unblinded
 
@@ -156,6 +159,20 @@ def test_each_queue_has_its_worker_and_a_wiped_redis_loses_nothing(workers):
     workers.send("dsmb.tasks.unblinded_work_extracts")
     wait_for(lambda: status(first) == "ready", "the extract")
 
+    # So it is with a simulation: chunks are rows, and two wake-ups are as good as one.
+    with as_unblinded():
+        asked = plan_of(study, Asked(methods="complete", subjects=40))
+        run = request_simulation(study, asked, trials=600, seed=1, by=SYSTEM)
+        assert progress(run).done == 0
+    workers.send(SIMULATE)
+    workers.send(SIMULATE)
+
+    def simulated():
+        with as_unblinded():
+            return progress(run).finished
+
+    wait_for(simulated, "the simulation")
+
     # A request wakes the worker by itself; Redis goes away under running workers and comes back.
     second = request()
     wait_for(lambda: status(second) == "ready", "the extract that was woken for")
@@ -191,7 +208,7 @@ def test_each_queue_has_its_worker_and_a_wiped_redis_loses_nothing(workers):
         "assessments.tasks.sweep_studies",
         "assessments.tasks.sweep_study",
     }
-    assert taken(workers.log("worker-unblinded")) == set(tasks.UNBLINDED_WORK)
+    assert taken(workers.log("worker-unblinded")) == {*tasks.UNBLINDED_WORK, SIMULATE}
     for name in ("worker", "worker-unblinded"):
         for word in ("EVE", "PBO", "Everolimus", subjects[0].number):
             assert word not in workers.log(name), word
