@@ -141,7 +141,7 @@ def test_every_page_of_the_unblinded_site(db: None, settings: SimpleNamespace) -
             a_user(role, study=study) for role in (Role.UNBLINDED_STATISTICIAN, Role.SUPPLY_MANAGER)
         ]
         known = {"pk": 1, "code": study.code, "who": "none", "token": "none"}
-        known["provider_id"] = "none"
+        known |= {"provider_id": "none", "number": 1}
         for browser in [Client(raise_request_exception=False), *map(signed_in, people)]:
             for page in pages():
                 if page.name == "sign-out":
