@@ -16,14 +16,14 @@ Genet Mol Biol 2010;9:39 (one is added to both counts).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv
 
-from dsmb.analysis.counting import Floats, binary, whole
+from dsmb.analysis.counting import Floats, Integers, binary, whole
 from randomization.simulation.chunk import Streams
 from randomization.simulation.engine import allocate
 from randomization.simulation.entry import same_entry
@@ -44,7 +44,8 @@ class Procedure:
 
     method: its keys, as in a study file. arms: code and ratio of each; control: the code of one of
     them. factors: those that the method looked at. subjects: in the order of entry. levels: of each
-    subject, one level for each factor, as used at randomization.
+    subject, one level for each factor, as used at randomization. named: subjects whose arm a person
+    named beforehand, with its code: they keep it, and use up a place of the method all the same.
     """
 
     method: Mapping[str, Any]
@@ -53,6 +54,7 @@ class Procedure:
     factors: tuple[str, ...]
     subjects: tuple[str, ...]
     levels: tuple[tuple[str, ...], ...]
+    named: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,16 @@ def run_again(
 
 
 def _arms(procedure: Procedure, repeats: int, seed: int, number: int, done: int) -> Treated:
-    """One procedure run `repeats` times: subjects in its order, by repeats."""
+    """One procedure run `repeats` times: its subjects in order, by repeats."""
+    experimental = np.array([code != procedure.control for code, _ in procedure.arms])
+    treated: Treated = experimental[_run(procedure, repeats, seed, number, done)]
+    for subject, arm in procedure.named.items():
+        treated[procedure.subjects.index(subject)] = arm != procedure.control
+    return treated
+
+
+def _run(procedure: Procedure, repeats: int, seed: int, number: int, done: int) -> Integers:
+    """The places of the arms that the method gives, by subject and repeat."""
     factors, sizes = {}, []
     for at, factor in enumerate(procedure.factors):
         levels, codes = np.unique([each[at] for each in procedure.levels], return_inverse=True)
@@ -138,9 +149,7 @@ def _arms(procedure: Procedure, repeats: int, seed: int, number: int, done: int)
     streams = Streams(seed, (number << 32) + done)
     draws, size_draws = streams.draws.random(entry.shape), streams.sizes.random(entry.shape)
     ratio = tuple(ratio for _, ratio in procedure.arms)
-    arms = allocate(procedure.method, ratio, entry, draws, size_draws).arms
-    treated: Treated = arms != [code for code, _ in procedure.arms].index(procedure.control)
-    return treated
+    return allocate(procedure.method, ratio, entry, draws, size_draws).arms
 
 
 def rerandomization(

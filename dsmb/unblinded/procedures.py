@@ -1,11 +1,14 @@
-"""How each subject was randomized, for the re-randomization test. It reads no arm."""
+"""How each subject was randomized, for the re-randomization test.
+
+It reads no arm but those that a person named beforehand: these are no outcome of a method.
+"""
 
 from itertools import groupby
 
 from dsmb.analysis import Procedure
 from iwrs.definition import levels_in
 from iwrs.models import Study
-from randomization.unblinded.models import Allocation, RandomizationList
+from randomization.unblinded.models import Allocation, ForcedAllocation, RandomizationList
 
 STRATUM = "stratum"  # the only factor of a method that has a list for each stratum
 
@@ -28,15 +31,20 @@ def procedures(study: Study, control: str) -> list[Procedure]:
             "entry__decision__stratum_key",
         )
     )
+    forced = ForcedAllocation.objects.filter(study=study)
+    named = dict(forced.values_list("subject__number", "arm"))
     found = []
     for key, rows in groupby(placed, key=lambda row: row[0]):
         taken = [(number, decided or stratum) for _, number, stratum, decided in rows]
-        found.append(_procedure(lists[key], taken, control))
+        found.append(_procedure(lists[key], taken, control, named))
     return found
 
 
-def _procedure(made: RandomizationList, taken: list[tuple[str, str]], control: str) -> Procedure:
+def _procedure(
+    made: RandomizationList, taken: list[tuple[str, str]], control: str, named: dict[str, str]
+) -> Procedure:
     design = made.design
+    mine = {number: named[number] for number, _ in taken if number in named}
     if made.dynamic:
         levels = [levels_in(stratum) for _, stratum in taken]
         factors = tuple(levels[0])
@@ -50,4 +58,5 @@ def _procedure(made: RandomizationList, taken: list[tuple[str, str]], control: s
         factors=factors,
         subjects=tuple(number for number, _ in taken),
         levels=used,
+        named=mine,
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from iwrs.definition.methods import METHOD_KEYS
+from iwrs.definition.methods import METHOD_KEYS, Keys
 from randomization.methods import MethodError, method_of
 from randomization.simulation.plan import Contender
 
@@ -15,6 +15,7 @@ MOST_SUBJECTS = 20_000
 MOST_METHODS = 8
 MOST_TEXT = 200_000  # characters of an accrual file
 NO_FACTOR = "none"
+OF_THE_LIST = set(Keys.model_fields)  # keys of `[randomization]` that are not the method's own
 
 Weight = Annotated[float, Field(gt=0, lt=1e9, allow_inf_nan=False)]
 Chance = Annotated[float, Field(ge=0, lt=1e9, allow_inf_nan=False)]
@@ -89,7 +90,7 @@ def read_method(
         raise AskedError(f"{line}: minimization needs a factor to look at.")
     if set(keys.get("weights", {})) - set(by):
         raise AskedError(f"{line}: weights are for the factors it looks at: {', '.join(by)}.")
-    kept = written.model_dump(mode="json", exclude={"list_length", "stratify_by", "regions"})
+    kept = written.model_dump(mode="json", exclude=OF_THE_LIST)
     return Contender(label=told_method(kept), method=kept, by=by)
 
 
@@ -114,6 +115,8 @@ def _keys(
         key, equals, value = pair.partition("=")
         if not equals or not value:
             raise AskedError(f"{line}: {pair!r} is not of the form key=value.")
+        if key in OF_THE_LIST:
+            raise AskedError(f"{line}: {key} is of the list, not of the method; leave it out.")
         if key == "by":
             by = () if value == NO_FACTOR else tuple(value.split(","))
         elif key.startswith("weights."):

@@ -11,6 +11,7 @@ from randomization.simulation.accrual import Accrual
 from randomization.simulation.asked import (
     MOST_METHODS,
     MOST_SUBJECTS,
+    OF_THE_LIST,
     AccrualText,
     AskedError,
     SiteRow,
@@ -67,9 +68,7 @@ def plan_of(study: Study, asked: Asked) -> Plan:
 
 def own_method(definition: StudyDefinition) -> str:
     """The study's own method as a line that `read_method` reads."""
-    keys = definition.randomization.model_dump(
-        mode="json", exclude={"list_length", "stratify_by", "regions"}
-    )
+    keys = definition.randomization.model_dump(mode="json", exclude=OF_THE_LIST)
     words = [keys.pop("method")]
     words += [f"weights.{name}={weight}" for name, weight in keys.pop("weights", {}).items()]
     for key, value in keys.items():

@@ -7,10 +7,15 @@ import pytest
 
 from dsmb import analysis
 from dsmb.unblinded.procedures import procedures
+from enrolment.models import Subject
+from iwrs import clock
 from iwrs.models import Study
+from iwrs.signatures import Signature
 from randomization.simulation.engine import allocate
 from randomization.simulation.entry import same_entry
+from randomization.unblinded.forced import force_allocation
 from randomization.unblinded.models import Allocation
+from randomization.unblinded.records import waiting_record
 from tests import factories as make
 from tests.queries import statements_of
 from tests.roles import as_unblinded
@@ -18,6 +23,14 @@ from trial.services import randomize
 
 pytestmark = pytest.mark.usefixtures("db")
 CONTROL = "PBO"
+
+
+def force(subject: Subject, arm: str) -> None:
+    by = make.STATISTICIANS[0]
+    shown = waiting_record(subject).sha256
+    signature = Signature(by.label, clock.now(), "I name it", shown=shown)
+    with as_unblinded():
+        force_allocation(subject, arm, by=by, why="The committee decided it", signature=signature)
 
 
 def a_trial(count: int, **more: Any) -> Study:
@@ -70,7 +83,7 @@ def test_every_subject_of_every_method_can_be_randomized_again(method: str) -> N
     assert 0.5 < again.treated.mean() < 0.8
 
 
-def test_the_order_is_that_of_the_places_and_the_queries_are_two() -> None:
+def test_the_order_is_that_of_the_places_and_the_queries_are_three() -> None:
     study = a_trial(9)
     with as_unblinded():
         [used] = procedures(study, CONTROL)
@@ -84,11 +97,29 @@ def test_the_order_is_that_of_the_places_and_the_queries_are_two() -> None:
     for number, (stratum,) in zip(used.subjects, used.levels, strict=True):
         by_stratum.setdefault(stratum, []).append(placed[number])
     assert all(places == list(range(1, len(places) + 1)) for places in by_stratum.values())
-    assert len(seen) == 2
-    assert all('"arm"' not in each for each in seen)
+    assert len(seen) == 3
+    assert all('"allocation"."arm"' not in each for each in seen)
 
 
 def test_nobody_randomized_is_no_procedure() -> None:
     study = make.a_study()
     with as_unblinded():
         assert procedures(study, CONTROL) == []
+
+
+def test_an_arm_that_was_named_is_kept_and_the_others_go_on() -> None:
+    study = make.a_study(keys="forced_allocation = true")
+    centre = make.a_centre(study, cover=2)
+    subjects = [make.a_subject(centre) for _ in range(6)]
+    force(subjects[2], "PBO")
+    force(subjects[4], "EVE")
+    for subject in subjects:
+        randomize(subject, by=make.TESTER)
+    with as_unblinded():
+        [used] = procedures(study, CONTROL)
+    assert used.named == {subjects[2].number: "PBO", subjects[4].number: "EVE"}
+    assert len(used.subjects) == 6  # a place of the list is used up
+    again = analysis.run_again([used], [each.number for each in subjects], repeats=400).treated
+    assert not again[2].any()
+    assert again[4].all()
+    assert all(0.5 < again[row].mean() < 0.85 for row in (0, 1, 3, 5))

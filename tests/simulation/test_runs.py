@@ -217,6 +217,7 @@ class TestPlan:
             ({"methods": "dice"}, "methods", "use one of: permuted-blocks"),
             ({"methods": "complete by=age"}, "methods", "the factors are visceral, sensitive"),
             ({"methods": "complete bound=3"}, "methods", "bound"),
+            ({"methods": "complete list_length=9"}, "methods", "of the list"),
             ({"methods": "big-stick bound"}, "methods", "key=value"),
             ({"methods": "minimization imbalance=range coin=1 by=none"}, "methods", "a factor"),
             ({"methods": "complete\n" * 9}, "methods", "at most 8"),
