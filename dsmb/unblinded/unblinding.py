@@ -16,6 +16,7 @@ from randomization.listing import Proof, commit
 from randomization.listing.merkle import proofs
 from randomization.models import OpenedAllocation, OpenedStudy
 from randomization.unblinded.closing import shut
+from randomization.unblinded.forced import forced_arms
 from randomization.unblinded.models import Allocation, RandomizationList
 from randomization.unblinded.models_life import Unblinding
 from randomization.unblinded.parts import parts_of
@@ -108,16 +109,19 @@ def _publish(made: Unblinding) -> None:
         opened_at=clock.study_now(study.replay_now),
     )
     rows: list[OpenedAllocation] = []
+    named = set(forced_arms(study))
     for each in RandomizationList.objects.filter(study=study).order_by("number"):
-        rows += _opened(opened, each)
+        rows += _opened(opened, each, named)
         if each.status == RandomizationList.Status.ACTIVE:
             shut(each)
     rows.sort(key=lambda row: row.subject_id)
     OpenedAllocation.objects.bulk_create(rows, batch_size=_BATCH)
 
 
-def _opened(opened: OpenedStudy, made: RandomizationList) -> list[OpenedAllocation]:
-    """The rows of the subjects of one list."""
+def _opened(
+    opened: OpenedStudy, made: RandomizationList, named: set[int]
+) -> list[OpenedAllocation]:
+    """The rows of the subjects of one list. `named`: whose arm was forced."""
     taken = {
         (each.entry.stratum_key, each.entry.position): each
         for each in Allocation.objects.filter(entry__list=made).select_related("entry")
@@ -133,7 +137,8 @@ def _opened(opened: OpenedStudy, made: RandomizationList) -> list[OpenedAllocati
                         subject_id=allocation.subject_id,
                         list_number=made.number,
                         part=part.number,
-                        proof=_as_json(allocation.arm, proof),
+                        proof=_as_json(allocation.arm, proof)
+                        | {"forced": allocation.subject_id in named},
                     )
                 )
     return rows

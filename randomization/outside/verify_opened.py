@@ -38,8 +38,9 @@ def check(opened, roots):
         who, place = f"subject {each['subject']}", (each["list"], each["stratum"], each["position"])
         if root_of(each) not in noted:
             yield f"{who}: the place is not in a list with a root that you noted"
-        # Of a dynamic method the list holds a draw, from which the arm follows (verify_list.py).
-        if not each["entry"].isdecimal() and each["arm"] != each["entry"]:
+        # Of a dynamic method the list holds a draw, from which the arm follows (verify_list.py); an
+        # arm that was forced, as the study allowed, leaves its place used.
+        if not (each["forced"] or each["entry"].isdecimal() or each["arm"] == each["entry"]):
             yield f"{who}: the treatment is not that of the place"
         if place in places:
             yield f"{who}: another subject has the same place"

@@ -210,6 +210,28 @@ class TestProofs:
             assert any(each.startswith(who) for each in check(changed, roots)), key
 
 
+def test_a_forced_arm_is_told_beside_its_place(db, tmp_path):
+    study = a_study_at_its_end()
+    with as_unblinded():
+        allocation = Allocation.objects.select_related("subject").order_by("pk")[2]
+    other = {"EVE": "PBO", "PBO": "EVE"}[allocation.arm]
+    with connection.cursor() as cursor:
+        cursor.execute("SET ROLE iwrs_owner")
+        cursor.execute(
+            "UPDATE unblinded.allocation SET arm = %s WHERE id = %s", [other, allocation.pk]
+        )
+        cursor.execute("SET ROLE iwrs_blinded")
+    unblind(study, FIRST, SECOND)
+    roots = proofs_of(study, tmp_path / "p.json")
+    who = f"subject {allocation.subject.number}"
+    check = runpy.run_path(str(PROGRAM))["check"]
+    opened = json.loads((tmp_path / "p.json").read_text())
+    assert list(check(opened, roots)) == [f"{who}: the treatment is not that of the place"]
+    [row] = [each for each in opened["subjects"] if each["subject"] == allocation.subject.number]
+    row["forced"] = True
+    assert list(check(opened, roots)) == []
+
+
 class TestPages:
     def test_from_blinded_to_open(self, db, unblinded_side, settings):  # noqa: F811
         study = a_study_at_its_end()
