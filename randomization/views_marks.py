@@ -93,8 +93,8 @@ class VerifyStratum(_OfRandomization):
 
     heading = "Record the verified stratum"
     explain = (
-        "What the allocation used stays as it is. What you give here is recorded beside it, and "
-        "both are read and analysed."
+        "What the allocation used stays as it is, and is what the analysis uses. What you give "
+        "here is recorded and shown beside it."
     )
     submit = "Sign the verified stratum"
     meaning = "I verified these answers from the source"
