@@ -109,11 +109,13 @@ def _publish(made: Unblinding) -> None:
         opened_at=clock.study_now(study.replay_now),
     )
     rows: list[OpenedAllocation] = []
-    named = set(forced_arms(study))
-    for each in RandomizationList.objects.filter(study=study).order_by("number"):
-        rows += _opened(opened, each, named)
+    lists = list(RandomizationList.objects.filter(study=study).order_by("number"))
+    for each in lists:
         if each.status == RandomizationList.Status.ACTIVE:
-            shut(each)
+            shut(each)  # first: it waits for places that are just taken
+    named = set(forced_arms(study))
+    for each in lists:
+        rows += _opened(opened, each, named)
     rows.sort(key=lambda row: row.subject_id)
     OpenedAllocation.objects.bulk_create(rows, batch_size=_BATCH)
 

@@ -43,7 +43,11 @@ _NEXT_LIST: tuple[tuple[str, ...], ...] = (
     ("arms", "closed"),
     ("randomization",),
 )
-_NOT_EVEN_THEN = (("randomization", "stratify_by"), ("randomization", "regions"))
+_NOT_EVEN_THEN = (
+    ("randomization", "stratify_by"),
+    ("randomization", "regions"),
+    ("randomization", "forced_allocation"),
+)
 _HINT = "; it may come with a new list (announce it with --next-list)"
 
 Path = tuple[str, ...]

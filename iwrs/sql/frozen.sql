@@ -47,7 +47,7 @@ BEGIN
                string_agg(quote_literal(col), ', ') AS arguments
           FROM (VALUES
             ('public.iwrs_study', 'code training'),
-            ('public.enrolment_centre', 'study_id'),
+            ('public.enrolment_centre', 'study_id number country_code'),
             ('public.enrolment_countryaccrual', 'study_id country_code'),
             ('public.enrolment_subject', 'study_id centre_id number recorded_at unblinded_at rescreen_of_id rescreening'),
             ('public.dispensing_dispensation',
@@ -88,19 +88,29 @@ BEGIN
             ('public.enrolment_subject', 'randomized_at', 'strata stratum_key randomized_at'),
             ('unblinded.seed_share', 'opened_at', 'share opened_at'),
             ('unblinded.unblinding', 'second_at', 'second_by second_at'),
+            ('unblinded.list', 'second_approved_at',
+             'dynamic first_approved_by first_approved_at second_approved_by second_approved_at'),
+            ('unblinded.list_extension', 'second_approved_at',
+             'first_approved_by first_approved_at second_approved_by second_approved_at'),
             ('unblinded.split_seed', 'ended_at', 'ended_by ended_at ended_why used_at'),
+            ('unblinded.split_seed', 'used_at', 'ended_by ended_at ended_why used_at'),
             ('unblinded.simulation_chunk', 'made_at', 'status made_at results'),
             ('public.enrolment_deviation', 'approved_at',
              'subject_id question reason requested_by requested_at approved_by approved_at')
           ) AS listed (name, since, columns), unnest(string_to_array(listed.columns, ' ')) AS col
          GROUP BY listed.name, listed.since
     LOOP
-        EXECUTE format('CREATE OR REPLACE TRIGGER frozen_once BEFORE UPDATE OF %s ON %s '
+        EXECUTE format('CREATE OR REPLACE TRIGGER frozen_once_%s BEFORE UPDATE OF %s ON %s '
                        'FOR EACH ROW WHEN (OLD.%I IS NOT NULL) '
                        'EXECUTE FUNCTION public.refuse_change(%s)',
-                       v_table.columns, v_table.name, v_table.since, v_table.arguments);
+                       v_table.since, v_table.columns, v_table.name, v_table.since,
+                       v_table.arguments);
     END LOOP;
 END $$;
+
+-- A list that was closed stays so.
+CREATE OR REPLACE TRIGGER closed_for_good BEFORE UPDATE OF status ON unblinded.list
+    FOR EACH ROW WHEN (OLD.status = 'closed') EXECUTE FUNCTION public.refuse_change('status');
 
 -- A stratum's list only becomes longer, and only as far as it has places.
 CREATE OR REPLACE FUNCTION public.length_grows() RETURNS trigger

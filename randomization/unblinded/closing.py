@@ -22,7 +22,8 @@ def close_list(
         raise Invalid({"why": "Say why the list is closed."})
     with act("close list", by=by, why=why.strip()):
         lock_design(made.study)
-        made = RandomizationList.objects.select_for_update().get(pk=made.pk)
+        # Not the key: places that are just taken refer to it when they commit.
+        made = RandomizationList.objects.select_for_update(no_key=True).get(pk=made.pk)
         require_shown(signature, list_record(made))
         if made.status != RandomizationList.Status.ACTIVE:
             raise Problem(code="list_not_active", title="This list is not in use.")

@@ -36,6 +36,22 @@ def list_design(study: Study, definition: StudyDefinition | None = None) -> List
     )
 
 
+def design_record(study: Study, definition: StudyDefinition | None = None) -> dict[str, Any]:
+    """The design as the list's row keeps it. A dynamic one comes with the levels that there are:
+    `gate.allocate` takes no other, whatever a subject's row says.
+    """
+    definition = definition or study.definition
+    made = list_design(study, definition).as_json()
+    keys = definition.randomization
+    if keys.dynamic:
+        answers: list[list[Any]] = [
+            [factor.key, [level.key for level in factor.levels]] for factor in definition.factors
+        ]
+        made["levels"] = answers + [[name, None] for name in keys.stratify_by]
+        made["regions"] = {name: list(codes) for name, codes in keys.regions.items()}
+    return made
+
+
 def sites(study: Study, definition: StudyDefinition) -> list[dict[str, str]]:
     """The different levels that the study's centres give, in order; one empty one if none do.
 

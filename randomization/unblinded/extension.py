@@ -204,7 +204,7 @@ def _lengths(made: RandomizationList) -> dict[str, int]:
 
 
 def _active(made: RandomizationList) -> RandomizationList:
-    rows: QuerySet[RandomizationList] = RandomizationList.objects.select_for_update()
+    rows: QuerySet[RandomizationList] = RandomizationList.objects.select_for_update(no_key=True)
     found = rows.filter(pk=made.pk, status=RandomizationList.Status.ACTIVE).first()
     if found is None:
         raise Problem(code="list_not_active", title="Only an active list is extended.")

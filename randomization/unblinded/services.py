@@ -18,6 +18,7 @@ from randomization.models import ListCommitment
 from randomization.unblinded.closing import shut
 from randomization.unblinded.design import (
     definition_of_next_list,
+    design_record,
     list_design,
     same_design,
 )
@@ -28,7 +29,7 @@ from randomization.unblinded.models import (
     RandomizationList,
     StratumCursor,
 )
-from randomization.unblinded.models_life import ListOrigin, SplitSeed
+from randomization.unblinded.models_life import ListOrigin, SplitSeed, Unblinding
 from randomization.unblinded.records import calls_record, list_record, release_record
 from randomization.unblinded.seeds import seed_of, use_split
 
@@ -63,7 +64,7 @@ def generate_list(
             study=study,
             number=RandomizationList.objects.filter(study=study).count() + 1,
             algorithm=design.method.algorithm,
-            design=design.as_json(),
+            design=design_record(study, definition),
             dynamic=definition.randomization.dynamic,
             seed=seed,
             merkle_root=commit(entries, seed).root.hex(),
@@ -78,7 +79,10 @@ def generate_list(
 
 
 def require_no_active_list(study: Study) -> None:
-    """Raise `Problem` while the study has a list in use and no definition for a next one."""
+    """Raise `Problem` while the study has a list in use and no definition for a next one, and for
+    good once the study is unblinded.
+    """
+    _require_blinded(study)
     if study.announced():
         return
     if RandomizationList.objects.filter(study=study, status="active").exists():
@@ -115,7 +119,7 @@ def approve_list(made: RandomizationList, *, by: Actor, signature: Signature) ->
     """
     with act("approve list", by=by, why=signature.meaning):
         lock_design(made.study)
-        made = RandomizationList.objects.select_for_update().get(pk=made.pk)
+        made = RandomizationList.objects.select_for_update(no_key=True).get(pk=made.pk)
         require_shown(signature, list_record(made))
         _require_approvable(made, by)
         if not made.first_approved_by:
@@ -136,7 +140,7 @@ def approve_list(made: RandomizationList, *, by: Actor, signature: Signature) ->
 
 def _end_the_one_before(study: Study) -> None:
     """Close the list in use at the moment at which the next one comes into use."""
-    rows = RandomizationList.objects.select_for_update()
+    rows = RandomizationList.objects.select_for_update(no_key=True)
     for each in rows.filter(study=study, status=RandomizationList.Status.ACTIVE):
         require_no_active_list(Study.objects.get(pk=study.pk))  # a next one must be announced
         shut(each)
@@ -232,13 +236,32 @@ def _require_approvable(made: RandomizationList, by: Actor) -> None:
             action="Ask another unblinded statistician.",
         )
     study = Study.objects.get(pk=made.study_id)  # as it is now that the design is locked
-    design = list_design(study, definition_of_next_list(study))
-    if not same_design(design.as_json(), made.design):
+    _require_blinded(study)
+    _require_version_seen(made, study)
+    now = design_record(study, definition_of_next_list(study))
+    if not same_design(now, made.design):
         raise Problem(
             code="definition_changed",
             title="The study definition changed after this list was generated.",
             action="Generate a new list.",
         )
+
+
+def _require_version_seen(made: RandomizationList, study: Study) -> None:
+    """What comes into force with the list is the definition that its approvers were shown."""
+    announced = study.announced()
+    origin = ListOrigin.objects.filter(list=made).first()
+    if announced and origin and origin.definition_sha256 != announced.sha256:
+        raise Problem(
+            code="definition_changed",
+            title="Another definition was announced after this list was generated.",
+            action="Generate a new list.",
+        )
+
+
+def _require_blinded(study: Study) -> None:
+    if Unblinding.objects.filter(study=study).exclude(second_by="").exists():
+        raise Problem(code="study_opened", title="The study is unblinded already.")
 
 
 def _activate(made: RandomizationList) -> None:

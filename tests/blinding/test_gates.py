@@ -207,9 +207,10 @@ def test_a_subject_forged_into_a_centre_of_another_study_is_refused(eve, target)
     foreign = make.a_centre(make.a_study(), cover=1)
     row = eve.execute(
         "INSERT INTO enrolment_subject (study_id, centre_id, number, status, consent_on,"
-        " screened_at, failure_reason, strata, stratum_key, baseline, recorded_at)"
+        " screened_at, failure_reason, strata, stratum_key, baseline, recorded_at,"
+        " rescreening)"
         " SELECT study_id, %s, '9999-001', status, consent_on, screened_at, '', strata,"
-        " stratum_key, baseline, now() FROM enrolment_subject WHERE id = %s RETURNING id",
+        " stratum_key, baseline, now(), 0 FROM enrolment_subject WHERE id = %s RETURNING id",
         [foreign.pk, target.waiting[0].pk],
     ).fetchone()
     with pytest.raises(psycopg.Error) as refused:

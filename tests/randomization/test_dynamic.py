@@ -3,8 +3,10 @@
 import json
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
+from enrolment.models import Subject
+from iwrs import gate
 from iwrs.models import Study
 from iwrs.problems import Problem
 from randomization.methods import Coin, Minimization, tracks
@@ -73,6 +75,44 @@ def test_a_list_by_centres_needs_a_centre():
     assert refused.value.code == "no_centres"
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "q=x1|q=x2|q=x3",
+        "visceral=maybe|sensitive=no|country=DE",
+        "visceral=yes|visceral=yes|country=DE",
+        "sensitive=no|visceral=yes|country=DE",
+        "visceral=yes|sensitive=no",
+        "visceral=yes|sensitive=no|country=FR",
+        "visceral=yes|sensitive=no|country=DE|country=DE",
+        "visceral=yes=no|sensitive=no|country=DE",
+    ],
+)
+def test_levels_that_nobody_has_are_refused(key):
+    """Whoever can write a subject's row cannot make margins of their own: two subjects at a level
+    of nobody else would have arms that tell each other.
+    """
+    study = make.a_study(method="minimization", keys='stratify_by = ["country"]')
+    subject = make.a_subject(make.a_centre(study, cover=1, country_code="DE"))
+    right = subject.stratum_key
+    Subject.objects.filter(pk=subject.pk).update(stratum_key=key)
+    with pytest.raises(Problem) as refused, gate.refusals(), transaction.atomic():
+        gate.call("allocate", subject.pk)
+    assert refused.value.code == "not_ready_to_randomize"
+    Subject.objects.filter(pk=subject.pk).update(stratum_key=right)
+    randomize(subject, by=make.TESTER)
+
+
+def test_a_region_is_that_of_the_centre():
+    keys = 'stratify_by = ["region"]\nregions = { europe = ["DE", "FR"] }'
+    study = make.a_study(method="minimization", keys=keys)
+    for country, region in (("FR", "europe"), ("JP", "other")):
+        subject = make.a_subject(make.a_centre(study, cover=1, country_code=country))
+        assert subject.stratum_key.endswith(f"region={region}")
+        randomize(subject, by=make.TESTER)
+    assert decided_again(study) == 2
+
+
 def test_small_parts_in_sql_are_those_of_python(logins: Logins):
     owner = logins.owner()
 
@@ -96,7 +136,7 @@ def test_nobody_but_the_gate_decides():
         cursor.execute(
             "SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
             " WHERE n.nspname = 'unblinded' AND p.proname IN"
-            " ('minimize', 'tracks', 'margin_at', 'imbalance', 'odds')"
+            " ('minimize', 'tracks', 'margin_at', 'imbalance', 'odds', 'levels_known')"
             " AND (has_function_privilege('iwrs_blinded', p.oid, 'EXECUTE')"
             " OR has_function_privilege('iwrs_unblinded', p.oid, 'EXECUTE'))"
         )

@@ -135,3 +135,29 @@ BEGIN
     favour := v_top / v_common;
     against := v_bottom / v_common - favour;
 END $$;
+
+-- Whether a stratum key names every factor of the list once, in order, at a level that there is;
+-- levels that the centre gives are those of the subject's own centre.
+CREATE OR REPLACE FUNCTION unblinded.levels_known(
+    p_design jsonb, p_stratum text, p_country text, p_centre text
+) RETURNS boolean
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT count(*) = jsonb_array_length(p_design -> 'levels') AND bool_and(coalesce(
+        split_part(given.part, '=', 1) = f.factor ->> 0
+        AND given.part = (f.factor ->> 0) || '=' || split_part(given.part, '=', 2)
+        AND CASE f.factor ->> 0
+            WHEN 'country' THEN split_part(given.part, '=', 2) = p_country
+            WHEN 'centre' THEN split_part(given.part, '=', 2) = p_centre
+            WHEN 'region' THEN split_part(given.part, '=', 2) = coalesce(
+                (SELECT r.key FROM jsonb_each(p_design -> 'regions') r
+                  WHERE r.value @> to_jsonb(p_country) LIMIT 1), 'other')
+            ELSE false END
+        OR split_part(given.part, '=', 1) = f.factor ->> 0
+        AND given.part = (f.factor ->> 0) || '=' || split_part(given.part, '=', 2)
+        AND f.factor -> 1 @> to_jsonb(split_part(given.part, '=', 2)), false))
+      FROM unnest(string_to_array(p_stratum, '|')) WITH ORDINALITY given (part, place)
+      LEFT JOIN jsonb_array_elements(p_design -> 'levels') WITH ORDINALITY f (factor, place)
+        USING (place)
+$$;

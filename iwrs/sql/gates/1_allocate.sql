@@ -1,6 +1,6 @@
 -- Give a subject the next place of its stratum's list. Returns nothing.
 --
--- IW001 the subject is not eligible
+-- IW001 the subject is not eligible, or its levels are not those of the list and the centre
 -- IW002 there is no active list, it has no such stratum, or the stratum's part is used up
 -- IW009 too many calls were abandoned (see 0_open_calls.sql)
 -- IW500 anything else, without a detail
@@ -33,11 +33,15 @@ DECLARE
     v_cursor unblinded.stratum_cursor;
     v_entry unblinded.list_entry;
     v_arm text;
+    v_country text;
+    v_centre text;
+    v_list unblinded.list;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION USING ERRCODE = 'IW500';
     END IF;
-    SELECT s.study_id, s.stratum_key, s.status INTO v_study, v_stratum, v_status
+    SELECT s.study_id, s.stratum_key, s.status, c.country_code, c.number
+      INTO v_study, v_stratum, v_status, v_country, v_centre
       FROM public.enrolment_subject s
       JOIN public.enrolment_centre c ON c.id = s.centre_id AND c.study_id = s.study_id
      WHERE s.id = p_subject;
@@ -55,9 +59,15 @@ BEGIN
     END IF;
     -- Whoever closes a list holds its cursors. A call that waited for them saw the list as it was
     -- before; it looks again, and the caller tries again.
-    PERFORM 1 FROM unblinded.list l WHERE l.id = v_cursor.list_id AND l.status = 'active';
+    SELECT l.* INTO v_list FROM unblinded.list l
+     WHERE l.id = v_cursor.list_id AND l.status = 'active';
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = '40001';
+    END IF;
+    -- A level that nobody has would have margins of the caller's own making.
+    IF v_list.dynamic
+       AND NOT unblinded.levels_known(v_list.design, v_stratum, v_country, v_centre) THEN
+        RAISE EXCEPTION USING ERRCODE = 'IW001';
     END IF;
     IF v_cursor.used >= v_cursor.length THEN
         RAISE EXCEPTION USING ERRCODE = 'IW002';
