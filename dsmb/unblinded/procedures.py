@@ -9,6 +9,7 @@ from dsmb.analysis import Procedure
 from iwrs.definition import levels_in
 from iwrs.models import Study
 from randomization.unblinded.models import Allocation, ForcedAllocation, RandomizationList
+from randomization.unblinded.parts import design_of
 
 STRATUM = "stratum"  # the only factor of a method that has a list for each stratum
 
@@ -43,7 +44,7 @@ def procedures(study: Study, control: str) -> list[Procedure]:
 def _procedure(
     made: RandomizationList, taken: list[tuple[str, str]], control: str, named: dict[str, str]
 ) -> Procedure:
-    design = made.design
+    design = design_of(made).as_json()
     mine = {number: named[number] for number, _ in taken if number in named}
     if made.dynamic:
         levels = [levels_in(stratum) for _, stratum in taken]

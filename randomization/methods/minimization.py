@@ -1,7 +1,7 @@
 """Minimization: the arm that would leave the margins of the subject's levels most even is favoured.
 
 Its list holds draws, not arms: `gate.allocate` decides when the subject comes (see
-`iwrs/sql/gates/1_minimize.sql`, which does in SQL what `decide` does here).
+`iwrs/sql/gates/1_a_minimize.sql`, which does in SQL what `decide` does here).
 Source: Pocock and Simon, Biometrics 31 (1975) 103; Taves, Clin Pharmacol Ther 15 (1974) 443; for
 unequal ratios Kuznetsova and Tymofyeyev, Stat Med 31 (2012) 701.
 """

@@ -3,15 +3,15 @@
 
 BUNDLE is what `manage.py list bundle` wrote. Plain Python 3.9 or later, nothing to install. A list
 is generated again from design and seed; every place, salt and root is compared, every allocation
-replayed. Each ROOT that you noted must be in the bundle. Steps: docs/algorithms/. Exit 0: right.
+replayed. The ROOTs that you noted must be all those of the bundle. Designs are printed, not judged:
+compare them with the protocol. Steps: docs/algorithms/. Exit 0: right.
 """
 import collections, fractions, hashlib, hmac, itertools, json, math, struct, sys, zipfile
 
 def quarter_round(s, a, b, c, d):  # RFC 8439, section 2.1
     for x, y, z, bits in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
         s[x] = (s[x] + s[y]) & 0xFFFFFFFF
-        s[z] ^= s[x]
-        s[z] = (s[z] << bits) & 0xFFFFFFFF | s[z] >> (32 - bits)
+        s[z] = ((mixed := s[z] ^ s[x]) << bits) & 0xFFFFFFFF | mixed >> (32 - bits)
 
 def chacha20_block(key, counter, nonce):  # RFC 8439, section 2.3
     first = struct.unpack("<16I", b"expand 32-byte k" + key + struct.pack("<I", counter) + nonce)
@@ -21,16 +21,13 @@ def chacha20_block(key, counter, nonce):  # RFC 8439, section 2.3
             quarter_round(s, *(row * 4 + (at + row * turn) % 4 for row in range(4)))
     return struct.pack("<16I", *((x + y) & 0xFFFFFFFF for x, y in zip(s, first)))
 
-def words(key, nonce):
-    """The key stream: unsigned 32-bit integers, little-endian."""
+def words(key, nonce):  # the key stream: unsigned 32-bit integers, little-endian
     for counter in itertools.count():
         yield from struct.unpack("<16I", chacha20_block(key, counter, nonce))
 
-def below(stream, n):
-    """A uniform integer from 0 to n - 1, by rejection."""
-    word = next(stream)
-    while word >= 2**32 - 2**32 % n:
-        word = next(stream)
+def below(stream, n):  # a uniform integer from 0 to n - 1, by rejection
+    while (word := next(stream)) >= 2**32 - 2**32 % n:
+        pass
     return word % n
 
 def permuted_blocks(design, stream):
@@ -43,8 +40,7 @@ def permuted_blocks(design, stream):
             block[last], block[j] = block[j], block[last]
         yield from ((number, arm) for arm in block)
 
-def tracks(design):
-    """Arms as tracks of equal ratio: 4:2 gives A A B."""
+def tracks(design):  # arms as tracks of equal ratio: 4:2 gives A A B
     common = math.gcd(*(ratio for _, ratio in design["arms"]))
     return [arm for arm, ratio in design["arms"] for _ in range(ratio // common)]
 
@@ -55,8 +51,7 @@ def coin(text, favoured):
     p = fractions.Fraction("1/2" if all(favoured) else text)
     return [p.numerator if each else p.denominator - p.numerator for each in favoured]
 
-def weights_of(algorithm, design, counts):
-    """For each track the whole number to which its probability is proportional."""
+def weights_of(algorithm, design, counts):  # to which the tracks' probabilities are proportional
     if algorithm == "efron/1":
         return coin(design["coin"], [count == min(counts) for count in counts])
     if algorithm == "big-stick/1":
@@ -66,22 +61,19 @@ def weights_of(algorithm, design, counts):
         return balls if any(balls) else [1] * len(counts)
     return {"complete/1": [1] * len(counts)}[algorithm]
 
-def places_of(algorithm, design, stream):
-    """Places (block, arm) of one stratum, without end; of minimization (block, draw)."""
+def places_of(algorithm, design, stream):  # (block, arm or draw) of one stratum, without end
     if algorithm == "permuted-blocks/1":
         yield from permuted_blocks(design, stream)
     while algorithm == "minimization/1":
         yield 0, str(next(stream) << 21 | next(stream) >> 11)
-    lanes = tracks(design)
-    counts = [0] * len(lanes)
+    counts = [0] * len(lanes := tracks(design))
     while True:
         weights = weights_of(algorithm, design, counts)
         track = chosen(weights, below(stream, sum(weights)))
         counts[track] += 1
         yield 0, lanes[track]
 
-def generate(algorithm, design, seed):
-    """The list again: (stratum, position, block, arm or draw), each stratum at least `length`."""
+def generate(algorithm, design, seed):  # the list again, `length` places a stratum at least
     for stratum in design["strata"]:
         label = "\n".join(("iwrs %s stratum" % algorithm, design["study"], stratum))
         stream, last = words(seed, sha256(label)[:12]), 0
@@ -91,8 +83,7 @@ def generate(algorithm, design, seed):
             yield stratum, position, block, arm
             last = block
 
-def minimize(design, margins, stratum, draw):
-    """The arm of one subject, from the counts so far; then the counts are raised."""
+def minimize(design, margins, stratum, draw):  # arm and decision, from counts that are then raised
     lanes, weigh = tracks(design), dict(design["weights"])
     scores, levels = [0] * len(lanes), []
     for level in stratum.split("|"):
@@ -107,11 +98,10 @@ def minimize(design, margins, stratum, draw):
     track = chosen(weights, int(draw) * sum(weights) >> 53)
     for _, counts in levels:
         counts[track] += 1
-    return lanes[track]
+    return lanes[track], {"scores": scores, "weights": weights, "track": track}
 
 def sha256(*parts):
-    parts = [part if isinstance(part, bytes) else part.encode() for part in parts]
-    return hashlib.sha256(b"".join(parts)).digest()
+    return hashlib.sha256(b"".join(p.encode() if isinstance(p, str) else p for p in parts)).digest()
 
 def merkle_root(leaves):  # RFC 6962, section 2.1
     while len(leaves) > 1:
@@ -131,6 +121,8 @@ def check_part(name, part, listed, known):
     salt_key = hmac.new(seed, b"iwrs salted-merkle/1 salt", "sha256").digest()
     for stratum, position, block, arm, salt in part["entries"]:
         place = f"{stratum}\n{position}"
+        if (stratum, position) in known:
+            yield f"{name}: gives place {position} of {stratum} again"
         if hmac.new(salt_key, place.encode(), "sha256").hexdigest() != salt:
             yield f"{name}: the salt of {stratum} {position} is not the seed's"
         leaves.append(sha256(b"\0", bytes.fromhex(salt), f"{place}\n{block}\n{arm}"))
@@ -146,42 +138,49 @@ def check_allocations(bundle, places):
     for each in bundle["allocations"]:
         number, stratum, position = each["list"], each["stratum"], each["position"]
         (listed, known), who = places[number], f"subject {each['subject']}"
-        used[number, stratum] += 1
-        used[who] += 1
+        used.update([(number, stratum), who])
         if used[who] > 1:
             yield f"{who}: allocated twice"
         if position != used[number, stratum]:
             yield f"{who}: has place {position} of {stratum}, {used[number, stratum]} was next"
-        arm = known.get((stratum, position))
+        arm, decision, design = known.get((stratum, position)), None, listed["parts"][0]["design"]
         if listed["algorithm"] == "minimization/1" and arm is not None:
-            before = margins.setdefault(number, {})
-            arm = minimize(listed["parts"][0]["design"], before, each["asked"], arm)
+            arm, decision = minimize(design, margins.setdefault(number, {}), each["asked"], arm)
         elif each["asked"] != stratum:
             yield f"{who}: was in stratum {each['asked']}, has a place of {stratum}"
+        if decision != each["decision"]:
+            yield f"{who}: scores, weights or track are not those that follow from the margins"
+        if each["forced"] and (decision or each["forced"] not in dict(design["arms"])):
+            yield f"{who}: no person can name this arm in list {number}"
         if (each["forced"] or arm) != each["arm"]:
             yield f"{who}: the arm is not that of place {position} of {stratum}"
 
-def check(bundle, roots=()):
-    """Everything that is wrong, in words."""
+def check(bundle, roots=()):  # everything that is wrong, in words
     content = {key: value for key, value in bundle.items() if key != "sha256"}
     if sha256(json.dumps(content, sort_keys=True, separators=(",", ":"))).hex() != bundle["sha256"]:
         yield "the bundle was changed after it was written"
-    places, found = {}, set()
+    places, found, noted = {}, set(), {root.lower() for root in roots}
     for listed in bundle["lists"]:
         name, known = f"list {listed['number']}", {}
         places[listed["number"]] = listed, known
-        split = listed["split"]
-        if split:
+        if split := listed["split"]:
             start = ("iwrs split-seed/1 seed", bundle["study"], str(split["number"]))
-            seed = sha256("\n".join((*start, *split["shares"]))).hex()
-            same = [sha256(share).hex() for share in split["shares"]] == split["commitments"]
-            if seed != listed["seed"] or not same:
+            secrets = ("\n".join((*start, *split["shares"])), *split["shares"])
+            if [sha256(each).hex() for each in secrets] != [listed["seed"], *split["commitments"]]:
                 yield f"{name}: the seed is not that of two shares and their commitments"
         for number, part in enumerate(listed["parts"]):
             found.add(part["root"])
             yield from check_part(f"{name}, part {number}", part, listed, known)
-    yield from (f"no list has the root {root}" for root in roots if root.lower() not in found)
+    yield from (f"no list has the root {root}" for root in sorted(noted - found))
+    yield from (f"you did not note the root {root}" for root in sorted(found - noted) if noted)
     yield from check_allocations(bundle, places)
+
+def told(bundle):  # for a person to judge: each list's rule beside the protocol, and named arms
+    for listed, part in ((each, part) for each in bundle["lists"] for part in each["parts"]):
+        rule = {**part["design"], "strata": len(part["design"]["strata"]), "root": part["root"]}
+        yield f"List {listed['number']}, {listed['algorithm']}: {json.dumps(rule)}"
+    named = [each["subject"] for each in bundle["allocations"] if each["forced"]]
+    yield f"Arms named by a person: {len(named)} {' '.join(named)}".strip()
 
 def main(path, *roots):
     example = chacha20_block(bytes(range(32)), 1, bytes.fromhex("000000090000004a00000000"))
@@ -189,10 +188,11 @@ def main(path, *roots):
     try:
         zipped = zipfile.is_zipfile(path)
         text = zipfile.ZipFile(path).read("bundle.json") if zipped else open(path, "rb").read()
-        faults = list(check(json.loads(text), roots))
+        bundle = json.loads(text)
+        faults, seen = list(check(bundle, roots)), list(told(bundle))
     except (ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        faults = [f"the bundle cannot be read: {error!r}"]
-    print("\n".join(["WRONG  " + fault for fault in faults] or ["Everything agrees."]))
+        faults, seen = [f"the bundle cannot be read: {error!r}"], []
+    print(*(["WRONG  " + fault for fault in faults] or ["Everything agrees."]), *seen, sep="\n")
     return len(faults) > 0
 
 if __name__ == "__main__":

@@ -73,12 +73,17 @@ def extend_list(made: RandomizationList, *, length: int, by: Actor) -> ListExten
                 title="An extension of this list waits for approval.",
                 action="Approve or withdraw it first.",
             )
+        now = latest_design(made)
+        if length < now.length:
+            raise Invalid(
+                {"length": f"The list has so many places already. Give {now.length} or more."}
+            )
         before = _lengths(made)
         extension = ListExtension(
             list=made,
             part=made.extensions.filter(status=ListExtension.Status.ACTIVE).count() + 1,
             length=length,
-            strata=[*latest_design(made).strata, *missing_strata(made)],
+            strata=[*now.strata, *missing_strata(made)],
             before=before,
             generated_by=by.label,
             generated_at=clock.now(),

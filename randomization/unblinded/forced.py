@@ -10,7 +10,12 @@ from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Signature
 from iwrs.signatures.services import keep, require_shown
 from iwrs.studies import lock_design
-from randomization.unblinded.models import ForcedAllocation
+from randomization.unblinded.models import (
+    Allocation,
+    ForcedAllocation,
+    RandomizationList,
+    StratumCursor,
+)
 from randomization.unblinded.records import forced_record, waiting_record
 
 
@@ -38,6 +43,31 @@ def forced_arms(study: Study) -> dict[int, str]:
     return dict(ForcedAllocation.objects.filter(study=study).values_list("subject_id", "arm"))
 
 
+def require_none_waits(made: RandomizationList) -> None:
+    """Raise `Problem` while an arm that list `made` has not is named for a subject who waits: the
+    subject would be randomized to an arm that takes nobody any more.
+    """
+    taken = Allocation.objects.filter(subject=OuterRef("subject"))
+    rows = ForcedAllocation.objects.filter(~Exists(taken), study=made.study_id)
+    arms = [code for code, _ in made.design["arms"]]
+    waits = rows.filter(subject__status=Subject.Status.ELIGIBLE).exclude(arm__in=arms)
+    numbers = sorted(waits.values_list("subject__number", flat=True))
+    if numbers:
+        raise Problem(
+            code="forced_arm_waits",
+            title=f"The arm named for subject {', '.join(numbers)} is not in this list.",
+            action="Approve the list when the subject is randomized.",
+        )
+
+
+def hold_places(study: Study) -> None:
+    """Lock the places of the list in use for the rest of the act: a randomization under way ends
+    first, a later one waits.
+    """
+    used = RandomizationList.objects.filter(study=study, status=RandomizationList.Status.ACTIVE)
+    list(StratumCursor.objects.select_for_update().filter(list__in=used).order_by("pk"))
+
+
 def force_allocation(
     subject: Subject, arm: str, *, by: Actor, why: str, signature: Signature
 ) -> ForcedAllocation:
@@ -45,7 +75,7 @@ def force_allocation(
 
     The subject is randomized by the site as any other, and takes the next place of the stratum,
     which is used up. Raises `Problem` where the study does not allow it or the subject does not
-    wait, and `Invalid` for an unknown arm or no reason.
+    wait, and `Invalid` for an arm that takes no new subjects or no reason.
     """
     study = subject.study
     definition = study.definition
@@ -56,14 +86,16 @@ def force_allocation(
             action="Only a study file with forced_allocation = true allows it.",
         )
     wrong = {}
-    if arm.strip() not in definition.arm_codes:
-        wrong["arm"] = f"Type one of: {', '.join(definition.arm_codes)}."
+    codes = [each.code for each in definition.open_arms]
+    if arm.strip() not in codes:
+        wrong["arm"] = f"Type one of: {', '.join(codes)}."
     if not why.strip():
         wrong["why"] = "Say why this subject must have this arm."
     if wrong:
         raise Invalid(wrong)
     with act("force allocation", by=by, why=why.strip()):
         lock_design(study)
+        hold_places(study)
         subject = Subject.objects.select_related("centre", "study").get(pk=subject.pk)
         require_shown(signature, waiting_record(subject))
         if not waiting(study).filter(pk=subject.pk).exists():

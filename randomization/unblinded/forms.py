@@ -122,5 +122,5 @@ class ForceForm(SignedForm):
 
     def __init__(self, definition: StudyDefinition, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        arms = ", ".join(f"{arm.code} ({arm.label})" for arm in definition.arms)
+        arms = ", ".join(f"{arm.code} ({arm.label})" for arm in definition.open_arms)
         self.fields["arm"].help_text = f"One of: {arms}."

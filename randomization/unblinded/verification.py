@@ -7,16 +7,21 @@ of the database, with the system's own generator and proofs. No text tells an ar
 from collections import Counter
 from collections.abc import Iterator
 
-from iwrs.models import Study
+from iwrs.models import Study, StudyVersion
 from randomization.listing import commit, verify
 from randomization.listing.merkle import proofs
 from randomization.listing.outside_file import IMPORTED
 from randomization.methods import Minimization, tracks
-from randomization.models import Randomization
+from randomization.models import ListCommitment, Randomization
 from randomization.unblinded.bundle import published_root
-from randomization.unblinded.forced import forced_arms
+from randomization.unblinded.design import list_design, same_design
 from randomization.unblinded.imported import read_again
-from randomization.unblinded.models import Allocation, RandomizationList, StratumCursor
+from randomization.unblinded.models import (
+    Allocation,
+    ForcedAllocation,
+    RandomizationList,
+    StratumCursor,
+)
 from randomization.unblinded.models_life import ListOrigin
 from randomization.unblinded.parts import Part, added_entries, design_of, parts_of
 from randomization.unblinded.seeds import seed_of
@@ -28,8 +33,17 @@ def faults_of(study: Study) -> Iterator[str]:
     """Everything that is wrong with the study's lists and allocations, in words; nothing if all
     agrees.
     """
-    for made in RandomizationList.objects.filter(study=study, status__in=_IN_USE):
+    taken = set(Allocation.objects.filter(entry__list__study=study).values_list("entry__list"))
+    published = set(ListCommitment.objects.filter(study=study).values_list("list_number"))
+    for made in RandomizationList.objects.filter(study=study).order_by("number"):
+        told = (made.number,) in published
+        if made.status not in _IN_USE:
+            if not told and (made.pk,) not in taken:
+                continue
+            yield f"list {made.number}: it is published or has subjects, and was never in use"
+        published.discard((made.number,))
         yield from _seed_faults(made)
+        yield from _design_faults(made)
         before: dict[str, int] = {}
         for part in parts_of(made):
             name = f"list {made.number}" + (f", extension {part.number}" if part.number else "")
@@ -38,7 +52,9 @@ def faults_of(study: Study) -> Iterator[str]:
             for entry in part.entries:
                 before[entry.stratum] = max(before.get(entry.stratum, 0), entry.position)
         yield from _cursor_faults(made)
+    yield from (f"list {number}: was published and is not there" for (number,) in sorted(published))
     yield from _allocation_faults(study)
+    yield from _forced_faults(study)
     yield from _subject_faults(study)
 
 
@@ -46,6 +62,25 @@ def _seed_faults(made: RandomizationList) -> Iterator[str]:
     origin = ListOrigin.objects.filter(list=made).select_related("split").first()
     if origin and origin.split and seed_of(origin.split) != bytes(made.seed):
         yield f"list {made.number}: the seed is not that of the two shares"
+
+
+def _design_faults(made: RandomizationList) -> Iterator[str]:
+    """Arms, ratio, method and strata are those of the definition that the list was made for."""
+    if made.algorithm == IMPORTED:
+        return
+    origin = ListOrigin.objects.filter(list=made).first()
+    version = (
+        origin
+        and StudyVersion.objects.filter(
+            study=made.study_id, number=origin.definition_version, sha256=origin.definition_sha256
+        ).first()
+    )
+    if not version:
+        yield f"list {made.number}: the study has no definition that it was made for"
+    elif not same_design(
+        list_design(made.study, version.parsed).as_json(), design_of(made).as_json()
+    ):
+        yield f"list {made.number}: the design is not that of the definition it was made for"
 
 
 def _place_faults(
@@ -103,7 +138,8 @@ def _allocation_faults(study: Study) -> Iterator[str]:
     was named beforehand stands above the place's own.
     """
     used: Counter[tuple[int, str]] = Counter()
-    named = forced_arms(study)
+    latest: dict[tuple[int, str], int] = {}
+    named = dict(ForcedAllocation.objects.filter(study=study).values_list("subject_id", "arm"))
     replays: dict[int, Replay] = {}
     rows = (
         Allocation.objects.filter(entry__list__study=study)
@@ -121,6 +157,11 @@ def _allocation_faults(study: Study) -> Iterator[str]:
         asked = known.stratum_key if known else ""
         if known is None:
             yield f"{who}: has a place and was not randomized"
+        # The blinded side writes its row while it holds the stratum: both are in one order.
+        elif known.pk < latest.get((entry.list_id, entry.stratum_key), 0):
+            yield f"{who}: was randomized before another subject, who has an earlier place"
+        else:
+            latest[entry.list_id, entry.stratum_key] = known.pk
         if entry.list.dynamic:
             replay = replays.setdefault(entry.list_id, Replay(entry.list))
             yield from (f"{who}: {fault} of {place}" for fault in replay.faults(each, asked))
@@ -128,6 +169,23 @@ def _allocation_faults(study: Study) -> Iterator[str]:
             yield f"{who}: was in stratum {asked}, has a place of {entry.stratum_key}"
         elif each.arm != named.get(each.subject_id, entry.arm):
             yield f"{who}: the arm is not that of {place}"
+
+
+def _forced_faults(study: Study) -> Iterator[str]:
+    """An arm is named before the subject is randomized, where a definition of the study allows it,
+    and never of a method that decides when the subject comes.
+    """
+    allowed = any(each.parsed.randomization.forced_allocation for each in study.versions.all())
+    rows = Allocation.objects.filter(subject__study=study).select_related("entry__list")
+    taken = {each.subject_id: each for each in rows}
+    for each in ForcedAllocation.objects.filter(study=study).select_related("subject"):
+        who, found = f"subject {each.subject.number}", taken.get(each.subject_id)
+        if not allowed:
+            yield f"{who}: an arm was named, and no definition of the study allows it"
+        if found and found.allocated_at <= each.forced_at:
+            yield f"{who}: the arm was named after the subject was randomized"
+        if found and found.entry.list.dynamic:
+            yield f"{who}: an arm was named, and list {found.entry.list.number} decides by itself"
 
 
 class Replay:

@@ -158,6 +158,9 @@ def test_a_country_that_came_later_is_added(db):
     made = the_list(study)
     with as_unblinded():
         assert len(extensions.missing_strata(made)) == 4
+    with pytest.raises(Invalid) as short:
+        propose(study, 5)  # the list would not begin as it does
+    assert set(short.value.errors) == {"length"}
     approve(propose(study, 6))  # no longer than before: only what is missing
     with as_unblinded():
         assert extensions.missing_strata(made) == []

@@ -1,13 +1,21 @@
 """An arm named beforehand: only where the study file allows it; the place is used up."""
 
+import re
+
 import pytest
 from django.db import connection
 
-from iwrs import clock
+from iwrs import clock, studies
+from iwrs.definition import parse_definition
 from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Signature
-from randomization.unblinded.forced import force_allocation
-from randomization.unblinded.models import Allocation, ForcedAllocation, StratumCursor
+from randomization.unblinded.forced import force_allocation, require_none_waits
+from randomization.unblinded.models import (
+    Allocation,
+    ForcedAllocation,
+    RandomizationList,
+    StratumCursor,
+)
 from randomization.unblinded.records import waiting_record
 from tests import factories as make
 from tests.roles import as_unblinded
@@ -16,6 +24,12 @@ from trial.services import randomize
 
 pytestmark = pytest.mark.django_db
 ALLOWED = "forced_allocation = true"
+CLOSED = """[[arms]]
+code = "LOW"
+label = "Low dose + exemestane"
+ratio = 1
+closed = true
+"""
 STATISTICIAN = make.STATISTICIANS[0]
 
 
@@ -92,3 +106,33 @@ def test_a_randomized_or_named_subject_does_not_wait():
     with pytest.raises(Problem) as refused:
         force(named, "EVE")
     assert refused.value.code == "not_waiting"
+
+
+def test_an_arm_that_takes_nobody_any_more_is_not_named():
+    text = make.small_definition(keys=ALLOWED).text
+    text = text.replace("# Four strata", f"{CLOSED}\n# Four strata", 1)
+    text = re.sub(r"(?m)^(contents = \{)", r'\1 LOW = "Low dose, bottle of 50",', text)
+    loaded = parse_definition(text, source="test study")
+    study = studies.load(loaded, by=make.TESTER, list_exists=lambda study: False).study
+    make.an_active_list(study)
+    studies.set_status(study, "open", by=make.TESTER)
+    with pytest.raises(Invalid) as refused:
+        force(make.a_subject(make.a_centre(study)), "LOW")
+    assert refused.value.errors == {"arm": "Type one of: EVE, PBO."}
+
+
+def test_a_list_without_an_arm_that_waits_is_refused():
+    study = make.a_study(keys=ALLOWED)
+    subject = make.a_subject(make.a_centre(study))
+    force(subject, "PBO")
+    with as_unblinded():
+        made = RandomizationList.objects.get(study=study)
+        require_none_waits(made)
+        made.design["arms"] = [["EVE", 2], ["LOW", 1]]
+        with pytest.raises(Problem) as refused:
+            require_none_waits(made)
+    assert refused.value.code == "forced_arm_waits"
+    assert subject.number in refused.value.title
+    randomize(subject, by=make.TESTER)
+    with as_unblinded():
+        require_none_waits(made)

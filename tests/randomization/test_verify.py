@@ -7,6 +7,7 @@ import runpy
 import subprocess
 import sys
 import zipfile
+from contextlib import redirect_stdout, suppress
 from functools import cache
 from io import StringIO
 from pathlib import Path
@@ -19,7 +20,7 @@ from django.core.management import CommandError, call_command
 from iwrs.audit_trail.models import Access
 from iwrs.models import Study
 from randomization.unblinded.bundle import SCRIPT, bundle_of, own_sha256, write_bundle
-from randomization.unblinded.models import RandomizationList
+from randomization.unblinded.models import Allocation, RandomizationList
 from randomization.unblinded.verification import faults_of
 from tests import factories as make
 from tests.roles import Logins, as_unblinded
@@ -132,14 +133,46 @@ class TestBundle:
         ]
         assert (tmp_path / "bundle.zip").stat().st_mode & 0o077 == 0
         ran = run(tmp_path / "bundle.zip")
-        assert (ran.returncode, ran.stdout, ran.stderr) == (0, "Everything agrees.\n", "")
+        assert (ran.returncode, ran.stderr) == (0, "")
+        verdict, rule, named = ran.stdout.splitlines()
+        assert verdict == "Everything agrees."
+        assert rule.startswith("List 1, permuted-blocks/1: {")
+        shown = json.loads(rule.partition(": ")[2])
+        assert (shown["arms"], shown["block_sizes"]) == ([["EVE", 2], ["PBO", 1]], [3, 6])
+        assert shown["root"] == made["lists"][0]["parts"][0]["root"]
+        assert named == "Arms named by a person: 0"
 
     def test_a_root_that_was_not_published(self, study, tmp_path):
         with as_unblinded():
             write_bundle(study, tmp_path / "b.json")
         ran = run(tmp_path / "b.json", "ab" * 32)
         assert ran.returncode == 1
-        assert ran.stdout == f"WRONG  no list has the root {'ab' * 32}\n"
+        with as_unblinded():
+            root = RandomizationList.objects.get().merkle_root
+        assert ran.stdout.splitlines()[:2] == [
+            f"WRONG  no list has the root {'ab' * 32}",
+            f"WRONG  you did not note the root {root}",
+        ]
+
+    def test_a_part_that_gives_places_again_is_found(self, study):
+        """An imported list is not made again from its seed: a later part could replace places."""
+        made = bundle(study)
+        listed = made["lists"][0]
+        listed["algorithm"] = "imported/1"
+        again = json.loads(json.dumps(listed["parts"][0]))
+        sha256, salts = outside().sha256, []
+        for entry in again["entries"]:
+            entry[3] = changed(entry[3])
+            text = "\n".join(str(each) for each in (entry[0], entry[1], entry[2], entry[3]))
+            salts.append(sha256(b"\0", bytes.fromhex(entry[4]), text))
+        again["root"] = again["published"] = outside().merkle_root(salts)
+        listed["parts"].append(again)
+        for each in made["allocations"]:
+            each["arm"] = changed(each["arm"])
+        made["sha256"] = own_sha256(made)
+        faults = outside_faults(made)
+        assert len(faults) == len(again["entries"])
+        assert all("list 1, part 1: gives place" in fault for fault in faults), faults
 
     @pytest.mark.parametrize(
         ("where", "named"),
@@ -176,23 +209,31 @@ class TestBundle:
             assert any(named in fault for fault in outside_faults(made)), faults
 
     def test_one_changed_byte_anywhere(self, study, tmp_path):
+        """Whoever changes a byte renews the hash too: what the program works out must find it."""
         with as_unblinded():
             write_bundle(study, tmp_path / "b.json")
         content = (tmp_path / "b.json").read_bytes()
-        draw = random.Random(7)
-        for turn in range(150):
+        told = worked_out(json.loads(content))
+        draw, found = random.Random(7), 0
+        for turn in range(200):
             at = draw.randrange(len(content))
             new = draw.choice([b for b in b'0123456789abcdefEVEPBO"{},' if b != content[at]])
             broken = content[:at] + bytes([new]) + content[at + 1 :]
+            renewed = False
+            with suppress(ValueError):
+                made = json.loads(broken)
+                if worked_out(made) == told:
+                    continue  # nothing follows from this byte: a moment, a file's name
+                renewed = "sha256" in made
+                broken = json.dumps(made | {"sha256": own_sha256(made)}).encode()
             (tmp_path / "broken.json").write_bytes(broken)
-            said = StringIO()
-            sys.stdout, kept = said, sys.stdout
-            try:
+            with redirect_stdout(StringIO()) as said:
                 status = outside().main(str(tmp_path / "broken.json"))
-            finally:
-                sys.stdout = kept
             assert status == 1, f"turn {turn}: byte {at}"
             assert said.getvalue().startswith("WRONG  ")
+            assert "changed after it was written" not in said.getvalue()
+            found += renewed
+        assert found > 100  # the others are no JSON any more
 
     def test_a_subject_left_out_and_one_twice(self, study):
         made = bundle(study)
@@ -200,6 +241,27 @@ class TestBundle:
         assert any("was next" in fault for fault in outside_faults(made))
         made["allocations"] += [left, left]
         assert any("allocated twice" in fault for fault in outside_faults(made))
+
+
+def worked_out(bundle: dict[str, Any]) -> Any:
+    """What the program compares with something else; None where a key of it is missing."""
+    lists = ("number", "algorithm", "seed", "split")
+    places = ("list", "asked", "stratum", "position", "arm", "forced", "decision")
+    try:
+        return (
+            bundle["study"],
+            [[each[key] for key in lists] for each in bundle["lists"]],
+            [
+                [part["root"], part["published"], part["entries"]]
+                + [part["design"][key] for key in ("study", "arms", "strata", "length")]
+                + [part["design"]["block_sizes"]]
+                for each in bundle["lists"]
+                for part in each["parts"]
+            ],
+            [[each[key] for key in places] for each in bundle["allocations"]],
+        )
+    except (LookupError, TypeError):
+        return None
 
 
 def changed(value: Any) -> Any:
@@ -247,6 +309,14 @@ class TestDatabase:
              "was randomized and has no place"),
             ("UPDATE randomization_randomization SET stratum_key = 'visceral=no|sensitive=no'",
              "was in stratum visceral=no|sensitive=no, has a place of visceral=yes|sensitive=yes"),
+            ("UPDATE unblinded.list SET status = 'generated'",
+             "list 1: it is published or has subjects, and was never in use"),
+            ("UPDATE unblinded.list_origin SET definition_sha256 = repeat('0', 64)",
+             "list 1: the study has no definition that it was made for"),
+            ("UPDATE unblinded.list SET design = jsonb_set(design, '{block_sizes}', '[3]')",
+             "list 1: the design is not that of the definition it was made for"),
+            ("UPDATE randomization_listcommitment SET list_number = 2",
+             "list 2: was published and is not there"),
         ],
     )  # fmt: skip
     def test_one_change_is_named(self, study, logins: Logins, change: str, named: str):
@@ -256,8 +326,24 @@ class TestDatabase:
         with as_unblinded():
             seed = bytes(RandomizationList.objects.get().seed).hex()
         assert not any(seed[:16] in fault or "EVE" in fault for fault in faults)
-        if "counted" not in named and "no place" not in named:
+        if not any(
+            words in named for words in ("counted", "no place", "no definition", "never in use")
+        ):
             assert outside_faults(bundle(study)), "the stand-alone program found nothing"
+
+    def test_two_subjects_who_changed_places_are_named(self, study, logins: Logins):
+        with as_unblinded():
+            rows = Allocation.objects.filter(entry__stratum_key="visceral=yes|sensitive=yes")
+            two = list(rows.filter(entry__position__in=[2, 4]).order_by("pk"))
+        first, second = two
+        owner = logins.superuser()
+        owner.execute("SET session_replication_role = replica")  # no trigger, no foreign key
+        for row, subject in ((first, -1), (second, first.subject_id), (first, second.subject_id)):
+            owner.execute(
+                "UPDATE unblinded.allocation SET subject_id = %s WHERE id = %s", [subject, row.pk]
+            )
+        faults = inside_faults(study)
+        assert any("was randomized before another subject" in fault for fault in faults), faults
 
 
 class TestMethods:

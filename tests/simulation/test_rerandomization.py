@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from dsmb.analysis.rerandomization import (
+    Again,
     Procedure,
     ProcedureError,
     martingale_residuals,
@@ -149,8 +150,12 @@ def test_never_zero_and_one_when_nothing_happened() -> None:
     nothing = rerandomization(TIME, [0] * 8, GROUP, SEX, again)
     assert (nothing.p_two_sided, nothing.p_one_sided) == (1.0, 1.0)
     best = rerandomization([100 if g else 1 for g in GROUP], [1] * 8, GROUP, ["x"] * 8, again)
-    assert best.p_one_sided >= 0.01
-    assert best.high > best.low == 0 or best.as_extreme > 0
+    assert (best.as_good, best.p_one_sided) == (0, 0.01)
+    # No repeat comes near on either side: without the added one it would be zero.
+    never = Again(np.zeros((8, 99), dtype=np.bool_), seed=1)
+    least = rerandomization([100 if g else 1 for g in GROUP], [1] * 8, GROUP, ["x"] * 8, never)
+    assert (least.as_extreme, least.p_two_sided, least.p_one_sided) == (0, 0.01, 0.01)
+    assert (least.low, least.high) == (0, pytest.approx(1 - 0.025 ** (1 / 99)))
 
 
 def test_same_seed_same_arms_and_two_lists_are_independent() -> None:
