@@ -38,21 +38,32 @@ def check(opened, roots):
         who, place = f"subject {each['subject']}", (each["list"], each["stratum"], each["position"])
         if root_of(each) not in noted:
             yield f"{who}: the place is not in a list with a root that you noted"
-        # Of a dynamic method the list holds a draw, from which the arm follows (verify_list.py); an
-        # arm that was forced, as the study allowed, leaves its place used.
-        if not (each["forced"] or each["entry"].isdecimal() or each["arm"] == each["entry"]):
+        # Of a dynamic method the list holds a draw, from which the arm follows (verify_list.py);
+        # there no person names an arm. Elsewhere one may, and the place is used up.
+        dynamic = each["entry"].isdecimal()
+        if not (each.get("forced") or dynamic or each["arm"] == each["entry"]):
             yield f"{who}: the treatment is not that of the place"
+        if each.get("forced") and dynamic:
+            yield f"{who}: no person can name a treatment in this list"
         if place in places:
             yield f"{who}: another subject has the same place"
         places.add(place)
 
+def named(opened):
+    """The treatments that the file says a person named: no list proves them."""
+    told = [each["subject"] for each in opened["subjects"] if each.get("forced")]
+    if told:
+        yield f"Treatments named by a person, not by the list: {len(told)} {' '.join(told)}"
+
 def main(path, *roots):
+    seen = []
     try:
         with open(path, encoding="utf-8") as file:
-            faults = list(check(json.load(file), roots))
+            opened = json.load(file)
+        faults, seen = list(check(opened, roots)), list(named(opened))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         faults = [f"the file cannot be read: {error!r}"]
-    print("\n".join(["WRONG  " + fault for fault in faults] or ["Every proof is right."]))
+    print(*(["WRONG  " + fault for fault in faults] or ["Every proof is right."]), *seen, sep="\n")
     return len(faults) > 0
 
 if __name__ == "__main__":

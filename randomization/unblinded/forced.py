@@ -50,7 +50,7 @@ def require_none_waits(made: RandomizationList) -> None:
     taken = Allocation.objects.filter(subject=OuterRef("subject"))
     rows = ForcedAllocation.objects.filter(~Exists(taken), study=made.study_id)
     arms = [code for code, _ in made.design["arms"]]
-    waits = rows.filter(subject__status=Subject.Status.ELIGIBLE).exclude(arm__in=arms)
+    waits = rows.exclude(subject__status=Subject.Status.SCREEN_FAILED).exclude(arm__in=arms)
     numbers = sorted(waits.values_list("subject__number", flat=True))
     if numbers:
         raise Problem(

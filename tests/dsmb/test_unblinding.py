@@ -30,7 +30,7 @@ from iwrs.signatures import Signature
 from randomization.models import ListCommitment, OpenedAllocation, OpenedStudy
 from randomization.unblinded.bundle import SCRIPT
 from randomization.unblinded.closing import close_list
-from randomization.unblinded.models import Allocation, RandomizationList
+from randomization.unblinded.models import Allocation, ForcedAllocation, RandomizationList
 from randomization.unblinded.models_life import Unblinding
 from tests import factories as make
 from tests.roles import Logins, as_unblinded
@@ -230,6 +230,24 @@ def test_a_forced_arm_is_told_beside_its_place(db, tmp_path):
     [row] = [each for each in opened["subjects"] if each["subject"] == allocation.subject.number]
     row["forced"] = True
     assert list(check(opened, roots)) == []
+    row["entry"] = "1"  # of a dynamic method
+    assert f"{who}: no person can name a treatment in this list" in list(check(opened, roots))
+
+
+def test_the_program_lists_the_subjects_whose_arm_a_person_named(db, tmp_path):
+    study = a_study_at_its_end()
+    with as_unblinded():
+        allocation = Allocation.objects.select_related("subject").order_by("pk")[2]
+        ForcedAllocation.objects.create(
+            subject=allocation.subject, study=study, arm=allocation.arm, reason="x", forced_by="x"
+        )
+    unblind(study, FIRST, SECOND)
+    ran = run(tmp_path / "p.json", *proofs_of(study, tmp_path / "p.json"))
+    assert ran.returncode == 0
+    assert ran.stdout.splitlines() == [
+        "Every proof is right.",
+        f"Treatments named by a person, not by the list: 1 {allocation.subject.number}",
+    ]
 
 
 class TestPages:

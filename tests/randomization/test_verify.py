@@ -412,6 +412,19 @@ class TestMinimization:
         logins.superuser().execute(change)
         assert any(named in fault for fault in inside_faults(played))
 
+    @pytest.mark.parametrize("key", ["scores", "weights", "track"])
+    def test_the_program_works_each_decision_out_again(self, played, key: str):
+        made = bundle(played)
+        assert outside_faults(made) == []
+        decision = made["allocations"][3]["decision"]
+        decision[key] = 7 if key == "track" else [each + 1 for each in decision[key]]
+        made["sha256"] = own_sha256(made)
+        [fault] = outside_faults(made)
+        who = f"subject {made['allocations'][3]['subject']}"
+        assert (
+            fault == f"{who}: scores, weights or track are not those that follow from the margins"
+        )
+
 
 class TestCommand:
     def call(self, *words: str) -> str:
