@@ -22,6 +22,7 @@ from randomization.unblinded.design import (
     list_design,
     same_design,
 )
+from randomization.unblinded.forced import require_none_waits
 from randomization.unblinded.models import (
     CallRelease,
     CodeBreakBudget,
@@ -237,6 +238,7 @@ def _require_approvable(made: RandomizationList, by: Actor) -> None:
         )
     study = Study.objects.get(pk=made.study_id)  # as it is now that the design is locked
     _require_blinded(study)
+    require_none_waits(made)
     _require_version_seen(made, study)
     now = design_record(study, definition_of_next_list(study))
     if not same_design(now, made.design):

@@ -5,9 +5,10 @@ import pytest
 from psycopg import errors
 
 from enrolment.models import Centre
+from randomization.unblinded.services import generate_list
 from tests import factories as make
 from tests.blinding import catalogue
-from tests.roles import Logins
+from tests.roles import Logins, as_unblinded
 
 
 @pytest.mark.requirement("REQ-026")
@@ -85,15 +86,17 @@ def test_each_way_of_switching_history_off_is_refused(logins: Logins, side):
 
 @pytest.mark.requirement("REQ-027")
 def test_the_switch_has_no_effect_on_the_unblinded_side(logins: Logins, committed_db):
-    make.a_study()
+    study = make.a_study(with_list=False)
+    with as_unblinded():
+        generate_list(study, by=make.STATISTICIANS[0])
     unblinded = logins.unblinded()
     counted = "SELECT count(*) FROM unblinded.list_event"
     [before] = unblinded.execute(counted).fetchone()
     for ignored in ("{all}", "{unblinded.list:all}"):
         with unblinded.transaction():
             unblinded.execute("SELECT set_config('pgtrigger.ignore', %s, true)", [ignored])
-            unblinded.execute("UPDATE unblinded.list SET status = 'closed'")
-            unblinded.execute("UPDATE unblinded.list SET status = 'active'")
+            unblinded.execute("UPDATE unblinded.list SET status = 'approved'")
+            unblinded.execute("UPDATE unblinded.list SET status = 'generated'")
     assert unblinded.execute(counted).fetchone() == (before + 4,)
 
 

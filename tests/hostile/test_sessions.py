@@ -158,7 +158,8 @@ def test_the_unblinded_site_refuses_forms_without_the_token(
         browser = strict(a_user(Role.UNBLINDED_STATISTICIAN, study=study))
         before = state_of_the_database()
         known = {"pk": 1, "code": study.code, "who": "none", "token": "none"} | {
-            "provider_id": "none"
+            "provider_id": "none",
+            "number": 1,
         }
         for page in pages():
             answer = browser.post(address_of(page, known), {"why": "x"})

@@ -136,3 +136,19 @@ def test_a_list_without_an_arm_that_waits_is_refused():
     randomize(subject, by=make.TESTER)
     with as_unblinded():
         require_none_waits(made)
+
+
+def test_a_list_without_the_arm_of_a_subject_who_waits_is_not_approved():
+    study = make.a_study(keys=ALLOWED)
+    subject = make.a_subject(make.a_centre(study))
+    force(subject, "PBO")
+    with as_unblinded():
+        made = RandomizationList.objects.get(study=study)
+        require_none_waits(made)
+        made.design["arms"] = [["EVE", 2]]
+        with pytest.raises(Problem) as refused:
+            require_none_waits(made)
+    assert refused.value.code == "forced_arm_waits"
+    randomize(subject, by=make.TESTER)
+    with as_unblinded():
+        require_none_waits(made)
