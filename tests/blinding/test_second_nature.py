@@ -97,6 +97,7 @@ def _paths(study: Study) -> list[str]:
 
 
 @pytest.mark.requirement("REQ-043")
+@pytest.mark.slow
 def test_whole_lives_look_the_same_under_two_lists(study, pair):
     first, second = pair
     entries, contents = coupled.arms(second)

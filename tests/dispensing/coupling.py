@@ -46,7 +46,7 @@ def kits_by_subject(study: Study) -> dict[str, str]:
 def arms_under(study: Study, seed: bytes) -> dict[str, str]:
     """The arm of each subject if the list of `seed` had been used for the same randomizations."""
     arms: dict[str, list[str]] = defaultdict(list)
-    for entry in generate(list_design(study.definition), seed):
+    for entry in generate(list_design(study), seed):
         arms[entry.stratum].append(entry.arm)
     taken: dict[str, int] = defaultdict(int)
     found = {}

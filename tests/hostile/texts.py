@@ -1,5 +1,6 @@
 """What hostile people type: into databases, templates, browsers, spreadsheets and logs."""
 
+import pytest
 from hypothesis import strategies as st
 
 TEXTS = {
@@ -24,6 +25,12 @@ TEXTS = {
 }
 # For choices, days, numbers, e-mail addresses, passwords and hidden values.
 FEW = ("sql quote", "nul", "number")
+# A walk over all fields takes a few texts for each, in turn, so that every text meets many fields.
+# In `make prove` every text meets every field.
+WALKS = [
+    pytest.param(False, id="in turn"),
+    pytest.param(True, id="every", marks=pytest.mark.slow),
+]
 SEARCHED = (*FEW, "template", "script", "attribute", "header")
 
 _WORDS = """' " \\ ;-- {{ }} {% %} < > & &lt; <script> javascript: %s %(x)s = + @ -1 None"""
@@ -40,3 +47,11 @@ def hostile(alphabet: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 TYPED = hostile(_SENDABLE)
 IN_JSON = hostile(st.characters())
+
+
+def names_in_turn(turn: int, every: bool) -> list[str]:
+    """Names of the texts for one field of a walk, the `turn`-th."""
+    names = list(TEXTS)
+    if every:
+        return names
+    return [names[(turn * 4 + step) % len(names)] for step in range(4)]
