@@ -1,14 +1,17 @@
 """`python -m bench.listing`: a list of a million entries beside numpy's permutations.
 
 The plain loop shuffles as many blocks with numpy's own generator, which promises no bytes: what
-Python and a fast shuffle cost without a specification. Commitment and regeneration are beside it.
+Python and a fast shuffle cost without a specification. Beside it the commitment, and the same list
+by the stand-alone program, which has its own cipher in plain Python.
 """
 
 import argparse
+import runpy
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +28,7 @@ KEYS: dict[str, dict[str, object]] = {
     "minimization": {"imbalance": "range", "coin": "4/5"},
 }
 SEED = bytes(range(32))
+PROGRAM = Path(__file__).parent.parent / "randomization" / "outside" / "verify_list.py"
 
 
 def by_numpy(entries: int) -> int:
@@ -65,6 +69,9 @@ def main() -> int:
         show(name, partial(generate, design, SEED))
         if name == "permuted-blocks":
             show("and its commitment", partial(commit, generate(design, SEED), SEED))
+            outside = runpy.run_path(str(PROGRAM))["generate"]
+            again = partial(outside, method.algorithm, design.as_json(), SEED)
+            show("by the program alone", lambda again=again: list(again()))  # type: ignore[misc]
     return 0
 
 

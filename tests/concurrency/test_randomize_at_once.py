@@ -11,6 +11,7 @@ from enrolment.models import Centre, Subject
 from iwrs.models import Study
 from tests import factories as make
 from tests.concurrency import racer
+from tests.concurrency.methods import METHODS
 from tests.randomization.recomputed import decided_again
 from tests.roles import Logins
 
@@ -58,7 +59,7 @@ def places(logins: Logins) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.requirement("REQ-002")
-@pytest.mark.parametrize("centres", make.METHODS, indirect=True)
+@pytest.mark.parametrize("centres", METHODS, indirect=True)
 def test_lists_are_used_in_order_without_gap(centres, logins: Logins):
     subjects = subjects_of(centres)
     race = racer.start(

@@ -9,6 +9,7 @@ import pytest
 from tests import factories as make
 from tests.blinding import coupled, hostile
 from tests.concurrency import racer
+from tests.concurrency.methods import METHODS
 
 pytestmark = pytest.mark.usefixtures("committed_db")
 PAUSE = "PERFORM pg_sleep(0.01);\n"
@@ -59,7 +60,7 @@ def _url(database: str) -> str:
     )
 
 
-@pytest.mark.parametrize("method", make.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_without_the_lock_two_subjects_share_a_place(method):
     centre = make.a_centre(make.a_study(method=method), cover=1)
     calls = [f"SELECT gate.allocate({make.a_subject(centre).pk})" for _ in range(SUBJECTS)]
