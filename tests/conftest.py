@@ -23,6 +23,11 @@ Argon2PasswordHasher.memory_cost = 1024  # KiB
 Argon2PasswordHasher.parallelism = 1
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest test first: begun last, it would keep one process busy while the other waits."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/trial/test_demo.py"))
+
+
 @pytest.fixture(scope="session")
 def django_db_setup() -> None:
     """The database is this process's clone of the template; nothing is left to do."""
