@@ -81,26 +81,7 @@ def load(
         newest = study.versions.order_by("-number").first()
         if newest and newest.sha256 == loaded.sha256 and newest.awaits_list == next_list:
             return newest
-        has_list = list_exists(study)
-        if next_list and not has_list:
-            raise Problem(
-                code="no_list_yet",
-                title="The study has no list that another one could follow.",
-                action="Load the file without --next-list.",
-            )
-        changes = plan_changes(
-            study.definition if newest else None,
-            loaded.definition,
-            list_exists=has_list,
-            next_list=next_list,
-        )
-        if changes.refused:
-            raise Problem(
-                code="definition_locked",
-                title="The file would change what subjects were already allocated by.",
-                action="Undo these changes in the file, or start a new study with another code.",
-                errors={change.key: change.why for change in changes.refused},
-            )
+        _require_allowed(study, newest, loaded, has_list=list_exists(study), next_list=next_list)
         if not next_list:
             study.title = title
             study.definition_sha256 = loaded.sha256
@@ -114,6 +95,38 @@ def load(
             awaits_list=next_list,
             loaded_by=by.label,
             loaded_at=clock.now(),
+        )
+
+
+def _require_allowed(
+    study: Study,
+    newest: StudyVersion | None,
+    loaded: LoadedDefinition,
+    *,
+    has_list: bool,
+    next_list: bool,
+) -> None:
+    """Raise `Problem` when the file would change what subjects were allocated by, or announces a
+    list that none could come before.
+    """
+    if next_list and not has_list:
+        raise Problem(
+            code="no_list_yet",
+            title="The study has no list that another one could follow.",
+            action="Load the file without --next-list.",
+        )
+    changes = plan_changes(
+        study.definition if newest else None,
+        loaded.definition,
+        list_exists=has_list,
+        next_list=next_list,
+    )
+    if changes.refused:
+        raise Problem(
+            code="definition_locked",
+            title="The file would change what subjects were already allocated by.",
+            action="Undo these changes in the file, or start a new study with another code.",
+            errors={change.key: change.why for change in changes.refused},
         )
 
 

@@ -1,17 +1,14 @@
 """Reading a file of kits. Every fault is named by row and column, and all at once. No Django."""
 
-import csv
-import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
 from dispensing import kit_number
-from iwrs.problems import Invalid
+from iwrs.table_file import Faults, read_rows
 
 COLUMNS = ("kit_number", "content", "lot", "expiry")
-SHOWN = 50
 MAX_BYTES = 8 * 1024 * 1024
 _LOT = re.compile(r"[A-Za-z0-9][A-Za-z0-9./_-]{0,39}")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -28,36 +25,6 @@ class KitRow:
     expires_on: date
 
 
-@dataclass
-class Faults:
-    """Where a file is wrong. Keeps the first ones and counts the rest."""
-
-    shown: dict[str, str] = field(default_factory=dict)
-    count: int = 0
-
-    def add(self, where: str, what: str) -> None:
-        self.count += 1
-        if len(self.shown) < SHOWN:
-            self.shown[where] = f"{self.shown[where]} {what}" if where in self.shown else what
-
-    def at(self, row: int, column: str, what: str) -> None:
-        self.add(f"row {row}, {column}", what)
-
-    def raise_any(self) -> None:
-        """Raise `Invalid` with what was found, if anything was."""
-        if not self.count:
-            return
-        errors = dict(self.shown)
-        if self.count > SHOWN:
-            errors["more"] = f"{self.count} faults in all; the first {SHOWN} are shown."
-        raise Invalid(
-            errors,
-            title=f"The file was not imported: {self.count} "
-            + ("fault." if self.count == 1 else "faults."),
-            action="Ask the packaging vendor for a corrected file. No kit of this file was stored.",
-        )
-
-
 def read_kits(
     file: str | bytes, *, arms: Sequence[str], today: date, faults: Faults
 ) -> list[KitRow]:
@@ -66,8 +33,7 @@ def read_kits(
     What is wrong goes into `faults`; a row with a fault is left out. `today` is the business day
     before which no kit may have expired.
     """
-    text = _text(file, faults)
-    lines = _lines(text, faults) if text else []
+    lines = read_rows(file, faults, most=MAX_BYTES)
     if not lines:
         return []
     if tuple(lines[0][1]) != COLUMNS:
@@ -82,42 +48,6 @@ def read_kits(
     if len(rows) == len(kits):  # a row left out could be the one that a lot seems to lack
         _every_arm(rows, arms, faults)
     return rows
-
-
-def _text(file: str | bytes, faults: Faults) -> str:
-    if len(file) > MAX_BYTES:
-        faults.add("file", f"It is larger than {MAX_BYTES // 2**20} MiB. Divide it by lot.")
-        return ""
-    if isinstance(file, str):
-        text = file.removeprefix("\ufeff")
-    else:
-        try:
-            text = file.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            row = file[: error.start].count(b"\n") + 1
-            faults.add("file", f"It is not text in UTF-8 (see row {row}). Save it as CSV UTF-8.")
-            return ""
-    if not text.strip():
-        faults.add("file", "It is empty.")
-        return ""
-    return text
-
-
-def _lines(text: str, faults: Faults) -> list[tuple[int, list[str]]]:
-    """The rows with their line numbers; blank lines are left out."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    lines = []
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                lines.append((reader.line_num, [cell.strip() for cell in cells]))
-    except csv.Error:
-        faults.add(
-            f"row {reader.line_num}",
-            "It is not CSV: a quotation mark or another sign is out of place.",
-        )
-        return []
-    return lines
 
 
 def _wrong_header(found: list[str]) -> str:

@@ -10,7 +10,7 @@ from dispensing.models import Cohort, Kit, Lot
 from dispensing.unblinded import depot
 from dispensing.unblinded.calls import GateAlarm, release_centre_calls, watch_calls
 from dispensing.unblinded.cover import BATCH, cover_until, store_cohorts
-from dispensing.unblinded.kits_csv import Faults, KitRow, read_kits
+from dispensing.unblinded.kits_csv import KitRow, read_kits
 from dispensing.unblinded.models import KitContent, KitImport
 from dispensing.unblinded.numbers import shuffled, stream
 from dispensing.unblinded.plan import CoverNeed, plan_supply
@@ -21,6 +21,7 @@ from iwrs.actors import Actor
 from iwrs.acts import act
 from iwrs.models import Study
 from iwrs.problems import Invalid, Problem
+from iwrs.table_file import Faults
 
 __all__ = [
     "GateAlarm",
@@ -59,7 +60,9 @@ def import_kits(
     with act("import kits", by=by):
         depot.lock_depot(study)
         _compare_with_stock(study, rows, faults)
-        faults.raise_any()
+        faults.raise_any(
+            action="Ask the packaging vendor for a corrected file. No kit of this file was stored."
+        )
         _store(study, rows, seed)
         return KitImport.objects.create(
             study=study,

@@ -4,21 +4,18 @@ No Django. The rows of a stratum stand in the order in which they are used. A li
 is refused: an id, a block or an arm missing here would be one that somebody else knows of.
 """
 
-import csv
-import io
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from iwrs.problems import Invalid
+from iwrs.table_file import Faults, read_rows
 
 from .generator import NO_BLOCK, Entry
 
 IMPORTED = "imported/1"
 MAX_BYTES = 32 * 1024 * 1024
-SHOWN = 50
 # What a column may be called; the first name is how R's blockrand calls it.
 NAMES = {
     "id": ("id", "seq", "seqno", "unit", "randno", "number"),
@@ -27,6 +24,7 @@ NAMES = {
     "size": ("block.size", "block_size", "blocksize"),
     "arm": ("treatment", "trt", "arm"),
 }
+_WHAT_NOW = "Ask for a corrected file. Nothing of this one was stored."
 _NEEDED = ("id", "stratum", "arm")
 _NUMBER = re.compile(r"(\D*)(\d{1,9})")
 _LINE = re.compile(r"(column|arm|stratum) +(.+?) *: *(\S.*)")
@@ -56,30 +54,6 @@ class Row:
     size: str = field(repr=False)
 
 
-@dataclass
-class Faults:
-    """Where a file is wrong. Keeps the first ones and counts the rest."""
-
-    shown: dict[str, str] = field(default_factory=dict)
-    count: int = 0
-
-    def add(self, where: str, what: str) -> None:
-        self.count += 1
-        if len(self.shown) < SHOWN:
-            self.shown[where] = f"{self.shown[where]} {what}" if where in self.shown else what
-
-    def raise_any(self) -> None:
-        """Raise `Invalid` with what was found, if anything was."""
-        if self.count:
-            more = f" The first {SHOWN} are shown." if self.count > SHOWN else ""
-            faults = "1 fault." if self.count == 1 else f"{self.count} faults."
-            raise Invalid(
-                self.shown,
-                title=f"The list was not imported: {faults}{more}",
-                action="Ask for a corrected file. Nothing of this one was stored.",
-            )
-
-
 def read_list(content: bytes, scheme: Scheme, words: str = "") -> tuple[Entry, ...]:
     """The places of a CSV file, strata in the scheme's order.
 
@@ -88,9 +62,11 @@ def read_list(content: bytes, scheme: Scheme, words: str = "") -> tuple[Entry, .
     """
     faults = Faults()
     called = _called(words, faults)
-    lines = _lines(content, faults)
+    lines = read_rows(content, faults, most=MAX_BYTES)
+    if len(lines) < 2 and not faults.count:
+        faults.add("file", "It has no header and rows.")
     places = _columns(lines[0][1], called["column"], faults) if lines else {}
-    faults.raise_any()
+    faults.raise_any(action=_WHAT_NOW)
     rows = [_row(line, cells, places, len(lines[0][1]), faults) for line, cells in lines[1:]]
     known = [_known(row, scheme, called, faults) for row in rows if row is not None]
     by_stratum: dict[str, list[Row]] = defaultdict(list)
@@ -98,7 +74,7 @@ def read_list(content: bytes, scheme: Scheme, words: str = "") -> tuple[Entry, .
         by_stratum[row.stratum].append(row)
     if not faults.count:  # a row with a fault would count as missing once more
         _whole(by_stratum, scheme, faults)
-    faults.raise_any()
+    faults.raise_any(action=_WHAT_NOW)
     return tuple(entry for key in scheme.strata for entry in _entries(by_stratum[key], scheme))
 
 
@@ -119,30 +95,6 @@ def _called(words: str, faults: Faults) -> dict[str, dict[str, str]]:
             faults.add(f"names, line {number}", f"Columns are: {', '.join(NAMES)}.")
         called[kind][name] = other
     return called
-
-
-def _lines(content: bytes, faults: Faults) -> list[tuple[int, list[str]]]:
-    if len(content) > MAX_BYTES:
-        faults.add("file", f"It is larger than {MAX_BYTES // 2**20} MiB.")
-        return []
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = content[: error.start].count(b"\n") + 1
-        faults.add("file", f"It is not text in UTF-8 (see row {row}). Save it as CSV UTF-8.")
-        return []
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    lines = []
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                lines.append((reader.line_num, [cell.strip() for cell in cells]))
-    except csv.Error:
-        faults.add(f"row {reader.line_num}", "It is not CSV: a quotation mark is out of place.")
-        return []
-    if len(lines) < 2:
-        faults.add("file", "It has no header and rows.")
-    return lines
 
 
 def _columns(header: list[str], called: Mapping[str, str], faults: Faults) -> dict[str, int]:

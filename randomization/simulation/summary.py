@@ -83,8 +83,8 @@ MEASURES = tuple(
         ("loss", "Loss of efficiency", "subjects"),
         ("guess_stratum", "Correct guesses, seeing the stratum", "percent"),
         ("guess_centre", "Correct guesses, seeing one's centre", "percent"),
-        ("best_guess", "Correct guesses, knowing method and history", "percent"),
-        ("certain", "Allocations that are certain", "percent"),
+        ("best_guess", "Correct guesses, knowing history and block size", "percent"),
+        ("certain", "Allocations certain by history and block size", "percent"),
         ("bias_stratum", "Selection bias, seeing the stratum", "number"),
         ("bias_centre", "Selection bias, seeing one's centre", "number"),
     )

@@ -1,83 +1,38 @@
-"""The study definition: what is accepted, what is refused and in which words, what may change."""
+"""The study definition: what is accepted, its text and its strata, and each refusal in words."""
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import math
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from iwrs.definition import (
     UNSTRATIFIED,
     DefinitionError,
-    Problem,
     StudyDefinition,
     UnansweredFactor,
     UnknownLevel,
     load_definition,
     parse_definition,
-    plan_changes,
 )
-
-BOLERO2 = Path(__file__).resolve().parents[2] / "studies" / "bolero2.toml"
-DOCUMENT = tomllib.loads(BOLERO2.read_text(encoding="utf-8"))
-REMOVE = object()
-
-
-def as_toml(value: Any) -> str:
-    """A parsed document as TOML, in inline tables: enough for what these tests write."""
-    if isinstance(value, dict):
-        inner = ", ".join(f"{json.dumps(k)} = {as_toml(v)}" for k, v in value.items())
-        return f"{{ {inner} }}"
-    if isinstance(value, list):
-        return f"[{', '.join(as_toml(entry) for entry in value)}]"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def text_of(document: dict[str, Any]) -> str:
-    return "\n".join(f"{json.dumps(key)} = {as_toml(value)}" for key, value in document.items())
-
-
-def changed(*edits: tuple[tuple[str | int, ...], Any]) -> dict[str, Any]:
-    """The shipped study with some keys set to other values, or removed."""
-    document = copy.deepcopy(DOCUMENT)
-    for path, value in edits:
-        target: Any = document
-        for step in path[:-1]:
-            target = target[step]
-        if value is REMOVE:
-            del target[path[-1]]
-        elif isinstance(target, list) and path[-1] == len(target):
-            target.append(value)
-        else:
-            target[path[-1]] = value
-    return document
-
-
-def problems(document: dict[str, Any]) -> list[Problem]:
-    with pytest.raises(DefinitionError) as refusal:
-        parse_definition(text_of(document))
-    return refusal.value.problems
-
-
-def study(*edits: tuple[tuple[str | int, ...], Any]) -> StudyDefinition:
-    return parse_definition(text_of(changed(*edits))).definition
-
-
-@pytest.fixture(scope="module")
-def bolero2() -> StudyDefinition:
-    return load_definition(BOLERO2).definition
-
+from tests.iwrs.definitions import (
+    BOLERO2,
+    CAP,
+    DOCUMENT,
+    REMOVE,
+    YES_NO,
+    changed,
+    problems,
+    study,
+    text_of,
+)
 
 # ------------------------------------------------------------------ the study that ships
 
@@ -232,9 +187,6 @@ def test_a_study_without_factors_has_one_stratum() -> None:
 
 
 # ------------------------------------------------------------------ refusals, one by one
-
-YES_NO = [{"key": "yes", "label": "Yes"}, {"key": "no", "label": "No"}]
-CAP = {"key": "some", "label": "Some of them", "limit": 10}
 
 
 def cap(**values: Any) -> list[tuple[tuple[str | int, ...], Any]]:
@@ -423,368 +375,3 @@ def test_refusal_is_one_printable_line_a_problem(row: tuple[Any, str, str, str])
     assert all(line.isprintable() for line in lines)
     assert len(set(lines)) == len(lines)
     assert refusal.value.source == "study.toml"
-
-
-# ------------------------------------------------------------------ refusals, together
-
-
-def test_all_problems_are_reported_together_in_file_order() -> None:
-    document = changed(
-        (("studdy",), 1),
-        (("study", "max_subjects"), 10),
-        (("arms", 1, "ratio"), "one"),
-        (("randomization", "block_sizes"), []),
-        (("kits", "contents", "PBO"), REMOVE),
-        (("interim", "looks"), [0.6]),
-        (("interim", "endpoint"), "PFS"),
-    )
-    assert [problem.key for problem in problems(document)] == [
-        "studdy",
-        "study.max_subjects",
-        "arms[1].ratio",
-        "randomization.block_sizes",
-        "kits.contents.PBO",
-        "interim.endpoint",
-        "interim.planned_events",
-        "interim.looks[0]",
-    ]
-
-
-def test_one_mistake_is_reported_once() -> None:
-    assert len(problems(changed((("arms", 1, "ratio"), 0)))) == 1
-    assert len(problems(changed((("randomization", "block_sizes"), [4])))) == 1
-    assert len(problems(changed((("interim", "looks"), [math.nan, 1.0])))) == 1
-    assert len(problems(changed((("drugs", 0, "stop_reasons", 0, "key"), "Other")))) == 1
-
-
-def test_the_entry_of_a_list_is_named_in_words() -> None:
-    [problem] = problems(changed((("arms", 1, "ratio"), 0)))
-    assert str(problem) == ('arms[1].ratio (2nd [[arms]], code "PBO"): found 0; must be 1 or more')
-    [problem] = problems(changed((("factors", 0, "levels", 1, "label"), "")))
-    assert problem.place == '1st [[factors]], key "visceral"; 2nd entry of levels, key "no"'
-
-
-@pytest.mark.parametrize(
-    ("number", "words"),
-    [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (12, "12th")],
-)
-def test_entries_are_counted_as_people_count(number: int, words: str) -> None:
-    [problem] = problems(changed((("eligibility", number - 1, "question"), "")))
-    assert problem.place.startswith(f"{words} [[eligibility]]")
-
-
-def test_too_many_strata_are_refused() -> None:
-    levels = [{"key": f"l{n}", "label": f"Level {n}"} for n in range(20)]
-    factors = [{"key": f"f{n}", "question": f"Factor {n}", "levels": levels} for n in range(2)]
-    [problem] = problems(changed((("factors",), factors)))
-    assert (problem.key, problem.found) == ("factors", "400 strata")
-    assert "at most 256" in problem.message
-
-
-def test_stratum_keys_have_a_limit_of_length() -> None:
-    def factors(width: int) -> list[dict[str, Any]]:
-        return [
-            {"key": f"f{n}".ljust(32, "x"), "question": f"Factor {n}", "levels": levels}
-            for n in range(3)
-            for levels in [[{"key": k.ljust(width, "x"), "label": k} for k in ("a", "b")]]
-        ]
-
-    longest = study((("factors",), factors(32))).strata()[0].key
-    assert len(longest) <= 200
-    extra = {"key": "g", "question": "Factor 4", "levels": YES_NO}
-    [problem] = problems(changed((("factors",), [*factors(32), extra])))
-    assert (problem.key, problem.found) == ("factors", "203 characters")
-    assert "at most 200" in problem.message
-
-
-# ------------------------------------------------------------------ files that are not TOML
-
-
-@pytest.mark.parametrize(
-    ("text", "key", "found"),
-    [
-        ("schema = 1\n[study\ncode = 1\n", "line 2", '"[study"'),
-        ("schema = 1\nschema = 2\n", "line 2", '"schema = 2"'),
-        ("a = 1\r\nb = \r\n", "line 2", '"b ="'),
-        ('a = 1\n\nb = "open\n', "line 3", ""),
-        ('a = """open\n', "line 1", '"a = '),
-        ("a = 2011-13-01\n", "line 1", '"a = 2011-13-01"'),
-        ('a = 1 # \u0085 \u2028\nb = "\x07"\n', "line 2", '"b = '),
-        ("\ufeffschema = 1\n", "line 1", "a byte order mark"),
-        ("a = " + "9" * 5000, "(file)", "a number with too many digits"),
-        ("a = " + "[" * 5000, "(file)", "very deep nesting"),
-        ("a = '\ud800'", "(file)", "half a character"),
-        ("# " + "x" * 1_000_000, "(file)", "more than 1000000 bytes"),
-    ],
-    ids=[
-        "open table",
-        "key twice",
-        "no value",
-        "open text",
-        "open long text",
-        "no such date",
-        "control character",
-        "byte order mark",
-        "huge number",
-        "deep nesting",
-        "surrogate",
-        "too large",
-    ],
-)
-def test_text_that_is_not_toml_is_refused_with_the_line(text: str, key: str, found: str) -> None:
-    with pytest.raises(DefinitionError) as refusal:
-        parse_definition(text)
-    [problem] = refusal.value.problems
-    assert problem.key.split(",")[0] == key
-    assert problem.found.startswith(found)
-    assert str(problem).isprintable()
-
-
-def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.toml", tmp_path):
-        with pytest.raises(DefinitionError, match="cannot be read") as refusal:
-            load_definition(path)
-        assert refusal.value.problems[0].found == str(path)
-
-
-def test_a_file_in_another_encoding_is_refused_with_the_line(tmp_path: Path) -> None:
-    path = tmp_path / "latin.toml"
-    path.write_bytes(b'schema = 1\n[study]\ntitle = "Andr\xe9"\n')
-    with pytest.raises(DefinitionError) as refusal:
-        load_definition(path)
-    assert str(refusal.value) == "line 3: found byte 0xe9; the file must be saved as UTF-8"
-
-
-def test_an_empty_file_names_every_table_that_is_needed() -> None:
-    with pytest.raises(DefinitionError) as refusal:
-        parse_definition("")
-    missing = {problem.key for problem in refusal.value.problems}
-    assert missing == set(DOCUMENT) - {"factors", "baseline"}
-
-
-# ------------------------------------------------------------------ whatever the file holds
-
-SCALARS = st.one_of(
-    st.integers(-(10**20), 10**20),
-    st.floats(),
-    st.booleans(),
-    st.text(max_size=8),
-    st.sampled_from(["EVE", "PBO", "yes", "PFSINV", "study_drug", "integer", "choice"]),
-)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    ),
-    max_leaves=5,
-)
-
-
-def paths(value: Any, here: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    below: list[tuple[str | int, ...]] = []
-    steps = value.items() if isinstance(value, dict) else enumerate(value)
-    for step, inner in steps:
-        below.append((*here, step))
-        if isinstance(inner, dict | list):
-            below += paths(inner, (*here, step))
-    return below
-
-
-@given(
-    places=st.lists(st.sampled_from(paths(DOCUMENT)), min_size=1, max_size=3, unique=True),
-    values=st.lists(VALUES, min_size=3, max_size=3),
-)
-@settings(max_examples=200, deadline=None)
-def test_any_document_is_either_accepted_or_refused_in_words(
-    places: list[tuple[str | int, ...]], values: list[Any]
-) -> None:
-    document = copy.deepcopy(DOCUMENT)
-    for place, value in zip(places, values, strict=False):
-        target: Any = document
-        try:
-            for step in place[:-1]:
-                target = target[step]
-            target[place[-1]] = value
-        except (TypeError, KeyError, IndexError):
-            continue  # an edit before this one took the place away
-    refused, definition = "", None
-    try:
-        definition = parse_definition(text_of(document)).definition
-    except DefinitionError as error:
-        refused = str(error)
-    assert bool(refused) is (definition is None)
-    assert all(line.isprintable() for line in refused.split("\n"))
-    if definition is not None:
-        assert StudyDefinition.model_validate_json(definition.canonical_json()) == definition
-
-
-@given(text=st.text(max_size=80))
-@example(text="a.b.c = 1\n[a]\n")
-@settings(max_examples=200, deadline=None)
-def test_any_text_is_refused_in_words(text: str) -> None:
-    with pytest.raises(DefinitionError) as refusal:
-        parse_definition(text)
-    assert all(str(problem).isprintable() for problem in refusal.value.problems)
-
-
-@given(
-    ratios=st.lists(st.integers(1, 6), min_size=2, max_size=4),
-    size=st.integers(2, 60),
-)
-@settings(max_examples=60, deadline=None)
-def test_a_block_is_accepted_exactly_if_the_ratio_divides_it(ratios: list[int], size: int) -> None:
-    arms = [{"code": f"A{n}", "label": f"Arm {n}", "ratio": r} for n, r in enumerate(ratios)]
-    document = changed(
-        (("arms",), arms),
-        (("kits", "contents"), {f"A{n}": f"Content {n}" for n in range(len(ratios))}),
-        (("randomization", "block_sizes"), [size]),
-    )
-    if size % sum(ratios) == 0:
-        assert parse_definition(text_of(document)).definition.ratio == tuple(ratios)
-    else:
-        assert [problem.key for problem in problems(document)] == ["randomization.block_sizes[0]"]
-
-
-# ------------------------------------------------------------------ plan of changes
-
-CHANGES: list[tuple[tuple[str | int, ...], Any, str, bool]] = [
-    # path, new value, key in the plan, allowed although the list exists
-    (("study", "code"), "bolero3", "study.code", False),
-    (("study", "title"), "Another title", "study.title", True),
-    (("study", "planned_subjects"), 700, "study.planned_subjects", True),
-    (("study", "max_subjects"), 800, "study.max_subjects", True),
-    (("caps",), [CAP], "caps[some]", True),
-    (("arms", 0, "label"), "Everolimus", "arms[EVE].label", False),
-    (("factors", 1, "help"), "Clearer words.", "factors[sensitive].help", True),
-    (("factors", 1, "question"), "Sensitive?", "factors[sensitive].question", False),
-    (("factors", 1, "levels", 0, "label"), "Y", "factors[sensitive].levels[yes].label", False),
-    (("factors", 1, "levels"), YES_NO[::-1], "factors[sensitive].levels (order)", False),
-    (("factors",), DOCUMENT["factors"][::-1], "factors (order)", False),
-    (("factors",), DOCUMENT["factors"][:1], "factors[sensitive]", False),
-    (("arms",), DOCUMENT["arms"][::-1], "arms (order)", False),
-    (("randomization", "block_sizes"), [3], "randomization.block_sizes", False),
-    (("randomization", "list_length"), 600, "randomization.list_length", False),
-    (("eligibility", 0, "question"), "Other?", "eligibility[postmenopausal].question", True),
-    (("eligibility",), DOCUMENT["eligibility"][1:], "eligibility[postmenopausal]", True),
-    (("baseline", 0, "maximum"), 110, "baseline[age].maximum", True),
-    (("baseline", 1, "help"), "By the physician.", "baseline[ecog].help", True),
-    (
-        ("drugs", 0, "stop_reasons", 0, "label"),
-        "PD",
-        "drugs[study_drug].stop_reasons[progression].label",
-        True,
-    ),
-    (("drugs",), DOCUMENT["drugs"][:1], "drugs[exemestane]", False),
-    (("drugs",), DOCUMENT["drugs"][::-1], "drugs (order)", True),
-    (("dose_levels", 2, "label"), "5 mg each 48 h", "dose_levels[5mg_alternate].label", True),
-    (("kits", "type"), "tablets-10mg", "kits.type", False),
-    (("kits", "contents", "PBO"), "Placebo", "kits.contents.PBO", False),
-    (("kits", "cohort_size"), 4, "kits.cohort_size", False),
-    (("kits", "units"), 100, "kits.units", True),
-    (("schedule", "window_after_days"), 3, "schedule.window_after_days", True),
-    (("schedule", "reminder_days_before"), 3, "schedule.reminder_days_before", True),
-    (("interim", "support"), REMOVE, "interim.support", True),
-    (("interim", "looks"), [0.5, 1.0], "interim.looks", True),
-    (("recipients", 0, "label"), "DSMB", "recipients[dsmb].label", True),
-]
-
-
-@pytest.mark.parametrize(("path", "value", "key", "allowed"), CHANGES, ids=[c[2] for c in CHANGES])
-def test_a_change_is_named_and_judged(
-    bolero2: StudyDefinition, path: tuple[str | int, ...], value: Any, key: str, allowed: bool
-) -> None:
-    new = study((path, value))
-    [change] = plan_changes(bolero2, new, list_exists=True).changes
-    assert (change.key, change.allowed) == (key, allowed)
-    assert bool(change.why) is not allowed
-    assert change.old != change.new
-    [before] = plan_changes(bolero2, new, list_exists=False).changes
-    assert before.allowed
-    assert before.why == ""
-
-
-def test_an_anchor_of_a_later_version_is_refused(bolero2: StudyDefinition) -> None:
-    moved = bolero2.schedule.model_copy(update={"anchor": "first_dose"})
-    new = bolero2.model_copy(update={"schedule": moved})
-    [change] = plan_changes(bolero2, new, list_exists=True).refused
-    assert (change.key, change.old, change.new) == (
-        "schedule.anchor",
-        "randomization",
-        "first_dose",
-    )
-
-
-def test_the_other_drug_cannot_become_the_blinded_one(bolero2: StudyDefinition) -> None:
-    new = study(
-        (("drugs", 0, "blinded"), False),
-        (("drugs", 1, "blinded"), True),
-        (("dose_levels", 0, "drug"), "exemestane"),
-        (("dose_levels", 1, "drug"), "exemestane"),
-        (("dose_levels", 2, "drug"), "exemestane"),
-    )
-    refused = plan_changes(bolero2, new, list_exists=True).refused
-    assert [change.key for change in refused] == [
-        "drugs[study_drug].blinded",
-        "drugs[exemestane].blinded",
-    ]
-
-
-def test_the_same_definition_has_no_changes(bolero2: StudyDefinition) -> None:
-    again = StudyDefinition.model_validate_json(bolero2.canonical_json())
-    plan = plan_changes(bolero2, again, list_exists=True)
-    assert plan.changes == ()
-    assert plan.refused == ()
-    assert plan.render() == "No changes."
-
-
-def test_a_new_study_is_all_new(bolero2: StudyDefinition) -> None:
-    plan = plan_changes(None, bolero2, list_exists=False)
-    assert plan.refused == ()
-    assert all(change.old is None for change in plan.changes)
-    assert {"study", "arms[EVE]", "factors[visceral]"} <= {change.key for change in plan.changes}
-    with pytest.raises(ValueError, match="list exists"):
-        plan_changes(None, bolero2, list_exists=True)
-
-
-def test_the_plan_is_readable_on_a_terminal(bolero2: StudyDefinition) -> None:
-    new = study(
-        (("study", "planned_subjects"), 700),
-        (("kits", "cohort_size"), 4),
-        (("interim", "support"), REMOVE),
-    )
-    assert plan_changes(bolero2, new, list_exists=True).render().split("\n") == [
-        "3 changes, 1 refused.",
-        "  REFUSED  kits.cohort_size: 6 -> 4",
-        "           why: fixed since the list was made: "
-        "cover cohorts already sent to centres were counted with it",
-        "  allowed  study.planned_subjects: 705 -> 700",
-        '  allowed  interim.support: removed, was "PFSIRC"',
-    ]
-
-
-@given(data=st.data())
-@settings(max_examples=60, deadline=None)
-def test_nothing_that_makes_the_list_changes_unrefused(data: st.DataObject) -> None:
-    old = study()
-    chosen = data.draw(st.lists(st.sampled_from(CHANGES), min_size=1, max_size=4))
-    document = changed()
-    for path, value, _, _ in chosen:
-        try:
-            target: Any = document
-            for step in path[:-1]:
-                target = target[step]
-            if value is REMOVE:
-                target.pop(path[-1], None)
-            else:
-                target[path[-1]] = copy.deepcopy(value)
-        except (IndexError, KeyError):
-            continue  # an edit before this one took the entry away
-    try:
-        new = parse_definition(text_of(document)).definition
-    except DefinitionError:
-        return  # edits that contradict each other make no definition
-    same_list = (
-        (old.study.code, old.arms, old.randomization, old.strata())
-        == (new.study.code, new.arms, new.randomization, new.strata())
-    )  # fmt: skip
-    assert same_list or plan_changes(old, new, list_exists=True).refused

@@ -6,7 +6,7 @@ import pytest
 
 from iwrs.definition import StudyDefinition, levels_in
 from randomization.methods import METHODS, Minimization, method_of
-from tests.iwrs.test_definition import REMOVE, changed, problems, study
+from tests.iwrs.definitions import REMOVE, changed, problems, study
 
 GOOD: dict[str, dict[str, Any]] = {
     "permuted-blocks": {"block_sizes": [3, 6]},

@@ -124,28 +124,43 @@ def status(extract):
     return Extract.objects.values_list("status", flat=True).get(pk=extract.pk)
 
 
-def test_each_queue_has_its_worker_and_a_wiped_redis_loses_nothing(workers):
-    identity = pyrage.x25519.Identity.generate()
-    with clock.at(make.at(2010, 3, 1)):
-        study = make.a_study()
-        centre = make.a_centre(study)
-    with clock.at(make.at(2010, 3, 2)):
-        subjects = [make.a_randomized_subject(centre) for _ in range(3)]
-    with as_unblinded():
-        register_recipient_key(study, "dsmb", str(identity.to_public()), by=SYSTEM)
-    cut = services.cut_data(study, by=make.TESTER, on=make.at(2010, 6, 1).date(), reason="Interim")
+class Trial:
+    """A small study with a data cut, whose extracts go to a recipient with a key."""
 
-    def request():
+    def __init__(self):
+        self.identity = pyrage.x25519.Identity.generate()
+        with clock.at(make.at(2010, 3, 1)):
+            self.study = make.a_study()
+            centre = make.a_centre(self.study)
+        with clock.at(make.at(2010, 3, 2)):
+            self.subjects = [make.a_randomized_subject(centre) for _ in range(3)]
+        with as_unblinded():
+            register_recipient_key(self.study, "dsmb", str(self.identity.to_public()), by=SYSTEM)
+        on = make.at(2010, 6, 1).date()
+        self.cut = services.cut_data(self.study, by=make.TESTER, on=on, reason="Interim")
+
+    def request(self):
         return services.request_extract(
-            study, cut, recipient="dsmb", by=make.TESTER, reason="Look 1"
+            self.study, self.cut, recipient="dsmb", by=make.TESTER, reason="Look 1"
         )
 
-    def overdue():
-        return Visit.objects.filter(status="overdue").count()
+    def opens(self, extract):
+        files = analysis.unseal(
+            bytes(Extract.objects.get(pk=extract.pk).sealed), str(self.identity)
+        )
+        assert analysis.check_manifest(files) == []
+        assert all(subject.number in files["adsl.csv"].decode() for subject in self.subjects)
 
+
+def overdue():
+    return Visit.objects.filter(status="overdue").count()
+
+
+def test_each_queue_has_its_worker_and_a_wiped_redis_loses_nothing(workers):
+    trial = Trial()
     # Only the blinded worker runs: it sweeps, and nobody builds.
     workers.start("worker")
-    first = request()
+    first = trial.request()
     workers.send("assessments.tasks.sweep_studies")
     wait_for(lambda: overdue() > 0, "the sweep")
     assert overdue() == Visit.objects.count()
@@ -159,7 +174,19 @@ def test_each_queue_has_its_worker_and_a_wiped_redis_loses_nothing(workers):
     workers.send("dsmb.tasks.unblinded_work_extracts")
     wait_for(lambda: status(first) == "ready", "the extract")
 
-    # So it is with a simulation: chunks are rows, and two wake-ups are as good as one.
+    a_simulation_is_taken(workers, trial.study)
+
+    # A request wakes the worker by itself.
+    second = trial.request()
+    wait_for(lambda: status(second) == "ready", "the extract that was woken for")
+    third = redis_goes_away_and_comes_back(workers, trial)
+    for extract in (first, second, third):
+        trial.opens(extract)
+    logs_tell_what_was_done_and_nothing_else(workers, trial)
+
+
+def a_simulation_is_taken(workers, study):
+    """Chunks are rows, and two wake-ups are as good as one."""
     with as_unblinded():
         asked = plan_of(study, Asked(methods="complete", subjects=40))
         run = request_simulation(study, asked, trials=600, seed=1, by=SYSTEM)
@@ -173,42 +200,33 @@ def test_each_queue_has_its_worker_and_a_wiped_redis_loses_nothing(workers):
 
     wait_for(simulated, "the simulation")
 
-    # A request wakes the worker by itself; Redis goes away under running workers and comes back.
-    second = request()
-    wait_for(lambda: status(second) == "ready", "the extract that was woken for")
+
+def redis_goes_away_and_comes_back(workers, trial):
+    """Redis ends under running workers; a request is taken all the same, and they go on later."""
     workers.redis.stop()
     began = time.monotonic()
-    third = request()
+    asked = trial.request()
     assert time.monotonic() - began < 5
     workers.wipe_redis()
     Visit.objects.update(status="planned")
 
-    def woken(done, *names):
+    def woken():
         # The workers look for Redis again after some seconds; beat repeats itself meanwhile.
-        for name in names:
+        for name in (*tasks.UNBLINDED_WORK, "assessments.tasks.sweep_studies"):
             workers.send(name)
         time.sleep(0.5)
-        return done()
+        return status(asked) == "ready" and overdue() == Visit.objects.count()
 
-    wait_for(
-        lambda: woken(
-            lambda: status(third) == "ready" and overdue() == Visit.objects.count(),
-            *tasks.UNBLINDED_WORK,
-            "assessments.tasks.sweep_studies",
-        ),
-        "both workers to go on",
-    )
+    wait_for(woken, "both workers to go on")
+    return asked
 
-    for extract in (first, second, third):
-        sealed = bytes(Extract.objects.get(pk=extract.pk).sealed)
-        files = analysis.unseal(sealed, str(identity))
-        assert analysis.check_manifest(files) == []
-        assert all(subject.number in files["adsl.csv"].decode() for subject in subjects)
+
+def logs_tell_what_was_done_and_nothing_else(workers, trial):
     assert taken(workers.log("worker")) == {
         "assessments.tasks.sweep_studies",
         "assessments.tasks.sweep_study",
     }
     assert taken(workers.log("worker-unblinded")) == {*tasks.UNBLINDED_WORK, SIMULATE}
     for name in ("worker", "worker-unblinded"):
-        for word in ("EVE", "PBO", "Everolimus", subjects[0].number):
+        for word in ("EVE", "PBO", "Everolimus", trial.subjects[0].number):
             assert word not in workers.log(name), word

@@ -112,12 +112,13 @@ class TestReading:
         with pytest.raises(Invalid) as refused:
             read_list(written(table), SCHEME)
         assert "88 faults" in refused.value.title
-        assert len(refused.value.errors) == 50
+        assert len(refused.value.errors) == 50 + 1
+        assert "88 faults in all" in refused.value.errors["more"]
 
     @pytest.mark.parametrize(
         ("content", "what"),
         [
-            (b"", "no header and rows"),
+            (b"", "It is empty"),
             (b"id,stratum,treatment\n", "no header and rows"),
             (b"\xff\xfe", "not text in UTF-8"),
             (b'id,stratum,treatment\n"1,a,b\n', "not CSV"),
