@@ -10,13 +10,16 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import BrokenBarrierError
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = 8
 PATIENCE_SECONDS = 60
+MEETING_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Race:
 
 def start(url: str, kind: str, shares: list[list[Any]]) -> Race:
     """Start a race. `kind` is `randomize` (shares of subjects' keys), `randomize_unlocked` (the
-    same without the lock on the study's accrual) or `sql` (of statements).
+    same without the lock on the study's accrual; each share has a centre of its own) or `sql` (of
+    statements).
     """
     environment = {**os.environ, "DATABASE_URL": url, "IWRS_SIDE": "blinded"}
     process = subprocess.Popen(
@@ -82,6 +86,25 @@ def randomize_one(pk: int) -> dict[str, Any]:
     return {"subject": pk, "problem": "busy"}
 
 
+def count_together(together: Any) -> None:
+    """Take the lock on the study's accrual away; no process goes on before all have counted.
+
+    Without the second, whether the processes meet would be left to chance.
+    """
+    from trial import caps
+
+    counted = caps._reached
+
+    def slowly(*arguments: Any, **named: Any) -> str | None:
+        full = counted(*arguments, **named)
+        with suppress(BrokenBarrierError):
+            together.wait(MEETING_SECONDS)
+        return full
+
+    caps.hold = lambda study, limits: False
+    caps._reached = slowly
+
+
 def run_statement(connection: Any, statement: str) -> dict[str, Any]:
     """Run one statement in a transaction of its own."""
     import psycopg
@@ -98,6 +121,8 @@ def _share(job: dict[str, Any], share: list[Any], together: Any) -> None:
         from django.db import connection
 
         connection.ensure_connection()
+        if job["kind"] == "randomize_unlocked":
+            count_together(together)
         together.wait()
         answers = [randomize_one(pk) for pk in share]
     else:
@@ -119,11 +144,6 @@ def main() -> int:
         django.setup()
         import trial.services  # noqa: F401  before the forks, so that each need not load it
         from tests import factories  # noqa: F401
-
-        if job["kind"] == "randomize_unlocked":
-            from trial import caps
-
-            caps.hold = lambda study, limits: False
     context = multiprocessing.get_context("fork")
     together = context.Barrier(len(job["shares"]))
     processes = [

@@ -12,7 +12,7 @@ from tests.concurrency import racer
 from tests.concurrency.methods import METHODS
 
 pytestmark = pytest.mark.usefixtures("committed_db")
-PAUSE = "PERFORM pg_sleep(0.01);\n"
+PAUSE = "PERFORM pg_sleep(0.05);\n"
 SUBJECTS = 16
 
 ONE_ENTRY_TWICE = "SELECT count(*) - count(DISTINCT entry_id) FROM unblinded.allocation"

@@ -16,12 +16,12 @@ STRATA = [{"visceral": answer, "sensitive": "yes"} for answer in ("yes", "no")]
 
 
 def nearly_full(left: int) -> list[Subject]:
-    """Sixteen eligible subjects at four centres of a study that has `left` places."""
+    """Sixteen eligible subjects at eight centres of a study that has `left` places."""
     study = make.a_study()
     assert study.definition.study.max_subjects == LIMIT
-    centres = [make.a_centre(study) for _ in range(4)]
+    centres = [make.a_centre(study) for _ in range(8)]
     many_subjects(make.a_centre(study, cover=0), LIMIT - left, courses=False)
-    return [make.a_subject(centres[n % 4], strata=STRATA[n % 2]) for n in range(16)]
+    return [make.a_subject(centres[n % 8], strata=STRATA[n // 8]) for n in range(16)]
 
 
 @pytest.mark.django_db
