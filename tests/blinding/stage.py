@@ -44,6 +44,7 @@ from tests import factories as make
 from tests.api.client import Edc, screening_body
 from tests.blinding import allowed
 from tests.blinding.received import Log
+from tests.blinding.stage_rules import play_rules
 from tests.dispensing.depots import fill_depot
 from tests.hostile.walk import Form, forms_at
 from tests.roles import as_unblinded
@@ -193,6 +194,7 @@ def play(cast: Cast, log: Log, *, whole: bool = True) -> Played:
             _correct_a_progression(cast, study, log, played)
             _record_an_opening(cast, study, played)
             _come_and_go(cast, study)
+            play_rules(study, cast.person, cast.edc, played.keep)
             _extract(cast, study, log)
         _beat(log)
     return played

@@ -1,0 +1,91 @@
+"""The part of the tape in which something around a randomization goes wrong.
+
+A randomization on paper is entered late, two are marked, a country is paused, a person who failed
+is screened again: whatever the arms are, blinded people and systems get the same answers.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.test import Client
+from django.urls import reverse
+
+from enrolment.models import Centre, Subject
+from iwrs import clock
+from iwrs.accounts.models import Role, User
+from iwrs.models import Study
+from tests import factories as make
+from tests.api.client import Edc, screening_body
+from tests.signing import sign_page
+
+Keep = Callable[[str, Any], Any]
+PAPER_KIT = "1000004"  # of no kit here; its check digit is right
+
+
+def play_rules(study: Study, person: Callable[[Role], User], edc: Edc, keep: Keep) -> None:
+    """Each act with its answer, and the pages on which it shows afterwards."""
+    _enter_late(study, edc, keep)
+    _mark_wrong_ones(person(Role.INVESTIGATOR), edc, keep)
+    _pause_a_country(study, person(Role.STUDY_MANAGER), keep)
+    _screen_again(person(Role.INVESTIGATOR), keep)
+
+
+def _enter_late(study: Study, edc: Edc, keep: Keep) -> None:
+    centre = Centre.objects.filter(study=study).order_by("-number")[0]
+    screened = keep("screened late", edc.post("subjects", screening_body(centre), key="late"))
+    number = screened.json()["number"]
+    body = {
+        "occurred_at": (clock.now() - timedelta(minutes=1)).isoformat(),
+        "late_reason": "The line was down",
+        "paper_kit": PAPER_KIT,
+    }
+    entered = keep(
+        "entered late", edc.post(f"subjects/{number}/randomization", body, key="entered-late")
+    )
+    assert entered.status_code == 201, entered.content.decode()
+    keep("late again", edc.post(f"subjects/{number}/randomization", body, key="once-more"))
+
+
+def _mark_wrong_ones(investigator: User, edc: Edc, keep: Keep) -> None:
+    browser = _signed_in(investigator)
+    own = Subject.objects.filter(centre__roles__user=investigator, status="randomized")
+    first, second = own.order_by("pk")[:2]
+    for name, subject, typed in (
+        ("mark-in-error", first, {"reason": "Consent was withdrawn before"}),
+        ("mark-in-error", second, {"reason": "Had brain metastases"}),
+        ("verify-stratum", first, {"strata.visceral": "no", "strata.sensitive": "no"}),
+    ):
+        address = reverse(name, args=[subject.pk])
+        typed = {"reason": "Read from the wrong report"} | typed
+        answer = keep(f"{name} {subject.number}", sign_page(browser, investigator, address, typed))
+        assert answer.status_code == 302, answer.content.decode()
+        keep(f"{name} {subject.number} shown", browser.get(reverse("subject", args=[subject.pk])))
+    marks = edc.get(f"subjects/{first.number}/randomization/marks")
+    assert keep("marks", marks).status_code == 200
+
+
+def _pause_a_country(study: Study, manager: User, keep: Keep) -> None:
+    browser = _signed_in(manager)
+    country = Centre.objects.filter(study=study).order_by("-number")[0].country_code
+    for status in ("paused", "open"):
+        typed = {"country": country, "status": status, "why": "Asked by the authority"}
+        answer = keep(status, browser.post(reverse("country-accrual", args=[study.code]), typed))
+        assert answer.status_code == 302, answer.content.decode()
+        keep(f"accrual {status}", browser.get(reverse("accrual", args=[study.code])))
+
+
+def _screen_again(investigator: User, keep: Keep) -> None:
+    """The study allows no second screening: the refusal is an answer too."""
+    browser = _signed_in(investigator)
+    subject = make.a_subject(investigator.centre_roles.get().centre)
+    typed = {"reason": "Too ill"}
+    failed = browser.post(reverse("screen-failure", args=[subject.pk]), typed)
+    assert keep("screen failure", failed).status_code == 302
+    keep("screened again", browser.get(reverse("rescreen", args=[subject.pk])))
+
+
+def _signed_in(person: User) -> Client:
+    browser = Client()
+    browser.force_login(person, backend="iwrs.accounts.backend.PasswordBackend")
+    return browser
