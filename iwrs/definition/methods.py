@@ -19,15 +19,23 @@ SITE_FACTORS = ("country", "region", "centre")
 OTHER_REGION = "other"  # of a country that no region names
 
 _COIN_WORDS = 'must be a probability above 1/2 in quotes, for example "2/3" or "0.8"'
+_LARGEST = 1000  # of a coin's denominator
+
+
+def coin_of(text: str) -> Fraction | None:
+    """The probability that a coin's text says: above 1/2, at most 1, of a denominator of at most
+    1000. None for any other text.
+    """
+    try:
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        return None
+    fine = Fraction(1, 2) < value <= 1 and value.denominator <= _LARGEST and len(text) <= 20
+    return value if fine else None
 
 
 def _coin(value: str) -> str:
-    try:
-        probability = Fraction(value)
-        fine = Fraction(1, 2) < probability <= 1 and probability.denominator <= 1000
-    except (ValueError, ZeroDivisionError):
-        fine = False
-    if not fine or len(value) > 20:
+    if coin_of(value) is None:
         raise PydanticCustomError("wording", "{allowed}", {"allowed": _COIN_WORDS})
     return value
 

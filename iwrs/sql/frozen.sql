@@ -129,26 +129,53 @@ END $$;
 CREATE OR REPLACE TRIGGER length_grows BEFORE UPDATE OF length ON unblinded.stratum_cursor
     FOR EACH ROW EXECUTE FUNCTION public.length_grows();
 
--- When something happened at the door is the database's own time, whatever the caller says.
+-- When something was recorded is the database's own time, whatever the caller says. The argument
+-- names the column.
 CREATE OR REPLACE FUNCTION public.own_record_time() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    NEW.at := clock_timestamp();
-    RETURN NEW;
+    RETURN jsonb_populate_record(NEW, jsonb_build_object(TG_ARGV[0], clock_timestamp()));
 END $$;
 
 DO $$
-DECLARE v_schema text;
+DECLARE v_table record;
 BEGIN
-    FOREACH v_schema IN ARRAY ARRAY['public', 'unblinded'] LOOP
-        IF to_regclass(v_schema || '.accounts_signinevent') IS NOT NULL THEN
-            EXECUTE format('CREATE OR REPLACE TRIGGER own_time BEFORE INSERT ON %I.accounts_signinevent '
-                           'FOR EACH ROW EXECUTE FUNCTION public.own_record_time()', v_schema);
+    FOR v_table IN
+        SELECT to_regclass(listed.name) AS name, listed.col
+          FROM (VALUES
+            ('public.accounts_signinevent', 'at'),
+            ('unblinded.accounts_signinevent', 'at'),
+            ('public.randomization_lateentry', 'recorded_at'),
+            ('public.randomization_randomizedinerror', 'recorded_at'),
+            ('public.randomization_verifiedstratum', 'recorded_at'),
+            ('public.assessments_correction', 'recorded_at')
+          ) AS listed (name, col)
+    LOOP
+        IF v_table.name IS NOT NULL THEN  -- some are made by the second alias, which comes last
+            EXECUTE format('CREATE OR REPLACE TRIGGER own_time BEFORE INSERT ON %s '
+                           'FOR EACH ROW EXECUTE FUNCTION public.own_record_time(%L)',
+                           v_table.name, v_table.col);
         END IF;
     END LOOP;
 END $$;
+
+-- How many subjects are counted towards a limit is written by the trigger of subjects alone: who could
+-- lower it would lift the limit.
+CREATE OR REPLACE FUNCTION public.by_trigger_only() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF pg_trigger_depth() < 2 AND current_user <> 'iwrs_owner' THEN
+        RAISE EXCEPTION USING ERRCODE = '42501',
+            MESSAGE = format('%I is written by a trigger alone', TG_TABLE_NAME);
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE OR REPLACE TRIGGER by_trigger_only BEFORE INSERT OR UPDATE ON public.enrolment_tally
+    FOR EACH ROW EXECUTE FUNCTION public.by_trigger_only();
 
 -- A signature: stamped by the database's clock, true to the record it names, and never changed,
 -- by the owner neither (21 CFR 11.50, 11.70). The table exists on both sides.

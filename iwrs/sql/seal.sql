@@ -163,8 +163,8 @@ REVOKE ALL ON FUNCTION SCHEMA.seal_history(integer), SCHEMA.merkle_root(bytea) F
 GRANT EXECUTE ON FUNCTION SCHEMA.seal_history(integer) TO iwrs_SIDE;
 REVOKE UPDATE ON SCHEMA.audit_access, SCHEMA.audit_review FROM iwrs_blinded, iwrs_unblinded;
 CREATE OR REPLACE TRIGGER own_time BEFORE INSERT ON SCHEMA.audit_access
-    FOR EACH ROW EXECUTE FUNCTION public.own_record_time();
+    FOR EACH ROW EXECUTE FUNCTION public.own_record_time('at');
 CREATE OR REPLACE TRIGGER own_time BEFORE INSERT ON SCHEMA.audit_review
-    FOR EACH ROW EXECUTE FUNCTION public.own_record_time();
+    FOR EACH ROW EXECUTE FUNCTION public.own_record_time('at');
 REVOKE INSERT, UPDATE ON SCHEMA.audit_batch, SCHEMA.audit_segment, SCHEMA.audit_mark
     FROM iwrs_blinded, iwrs_unblinded;

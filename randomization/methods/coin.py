@@ -1,12 +1,11 @@
 """A biased coin as two whole numbers, so that every language tosses it exactly alike."""
 
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cache
 
-from .base import MethodError
+from iwrs.definition.methods import coin_of
 
-LARGEST = 1000  # of a coin's denominator
+from .base import MethodError
 
 
 @dataclass(frozen=True)
@@ -24,14 +23,11 @@ class Coin:
     @cache  # asked once for every place of a list
     def of(cls, probability: str) -> "Coin":
         """From a probability written as "2/3" or "0.8". Raises `MethodError` for anything else."""
-        try:
-            value = Fraction(probability)
-        except (ValueError, ZeroDivisionError):
-            raise MethodError(f'coin: {probability!r} is not like "2/3" or "0.8".') from None
-        if not Fraction(1, 2) < value <= 1 or value.denominator > LARGEST:
+        value = coin_of(probability)
+        if value is None:
             raise MethodError(
-                f"coin: {probability!r} must be above 1/2, at most 1, and have a denominator "
-                f"of at most {LARGEST}."
+                f'coin: {probability!r} is not a probability above 1/2 and at most 1, like "2/3" '
+                'or "0.8".'
             )
         return cls(value.numerator, value.denominator - value.numerator)
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from django.db.models import Q
+
 from iwrs import clock
 from iwrs.models import Study
 from randomization.listing import Entry, commit
@@ -28,9 +30,12 @@ _PUBLISHED = (RandomizationList.Status.ACTIVE, RandomizationList.Status.CLOSED)
 
 def bundle_of(study: Study) -> dict[str, Any]:
     """Every list of the study that was ever in use, with its places and salts, and every allocation
-    in the order in which it was made.
+    in the order in which it was made. A list with subjects is in it whatever its row says.
     """
-    lists = RandomizationList.objects.filter(study=study, status__in=_PUBLISHED)
+    taken = Allocation.objects.filter(entry__list__study=study).values("entry__list")
+    lists = RandomizationList.objects.filter(
+        Q(status__in=_PUBLISHED) | Q(pk__in=taken), study=study
+    )
     made = {
         "format": FORMAT,
         "study": study.code,

@@ -3,13 +3,12 @@
 import hashlib
 import secrets
 
-from iwrs import clock
 from iwrs.actors import Actor
 from iwrs.acts import act
 from iwrs.models import Study
 from iwrs.problems import Problem
 from iwrs.studies import lock_design
-from randomization.listing import Entry, ListDesign, commit
+from randomization.listing import Entry, ListDesign
 from randomization.listing.outside_file import IMPORTED, Scheme, read_list
 from randomization.methods import PermutedBlocks
 from randomization.unblinded.design import definition_of_next_list, list_design
@@ -19,7 +18,7 @@ from randomization.unblinded.parts import design_of
 from randomization.unblinded.services import (
     record_origin,
     require_no_active_list,
-    store_entries,
+    store_list,
 )
 
 
@@ -45,15 +44,13 @@ def import_list(
     with act("import list", by=by):
         lock_design(study)
         require_no_active_list(study)
-        made = RandomizationList.objects.create(
-            study=study,
-            number=RandomizationList.objects.filter(study=study).count() + 1,
+        made = store_list(
+            study,
+            entries,
             algorithm=IMPORTED,
             design=design.as_json(),
             seed=seed,
-            merkle_root=commit(entries, seed).root.hex(),
             generated_by=by.label,
-            generated_at=clock.now(),
         )
         record_origin(made, ListOrigin.Source.IMPORTED)
         ImportedFile.objects.create(
@@ -63,7 +60,6 @@ def import_list(
             names=names,
             content=content,
         )
-        store_entries(made, entries)
         return made
 
 

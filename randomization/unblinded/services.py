@@ -1,6 +1,7 @@
 """The list's life on the unblinded side: generate, approve by two people, release the gate."""
 
 import secrets
+from typing import Any
 
 from django.db import connection
 from django.db.models import QuerySet
@@ -61,22 +62,34 @@ def generate_list(
             raise Problem(
                 code="seed_used", title="This seed was used before.", action="Take a new seed."
             )
-        made = RandomizationList.objects.create(
-            study=study,
-            number=RandomizationList.objects.filter(study=study).count() + 1,
+        made = store_list(
+            study,
+            entries,
             algorithm=design.method.algorithm,
             design=design_record(study, definition),
             dynamic=definition.randomization.dynamic,
             seed=seed,
-            merkle_root=commit(entries, seed).root.hex(),
             generated_by=by.label,
-            generated_at=clock.now(),
         )
         if split:
             use_split(split)
         record_origin(made, source, split=split)
-        store_entries(made, entries)
         return made
+
+
+def store_list(study: Study, entries: tuple[Entry, ...], **facts: Any) -> RandomizationList:
+    """Store the study's next list with its places, within the act that makes it. `facts`: the
+    columns that say how it was made and by whom.
+    """
+    made = RandomizationList.objects.create(
+        study=study,
+        number=RandomizationList.objects.filter(study=study).count() + 1,
+        merkle_root=commit(entries, facts["seed"]).root.hex(),
+        generated_at=clock.now(),
+        **facts,
+    )
+    store_entries(made, entries)
+    return made
 
 
 def require_no_active_list(study: Study) -> None:

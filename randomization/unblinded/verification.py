@@ -44,6 +44,8 @@ def faults_of(study: Study) -> Iterator[str]:
         published.discard((made.number,))
         yield from _seed_faults(made)
         yield from _design_faults(made)
+        if made.dynamic != _decides(made):
+            yield f"list {made.number}: when arms are decided is not as the method says"
         before: dict[str, int] = {}
         for part in parts_of(made):
             name = f"list {made.number}" + (f", extension {part.number}" if part.number else "")
@@ -56,6 +58,11 @@ def faults_of(study: Study) -> Iterator[str]:
     yield from _allocation_faults(study)
     yield from _forced_faults(study)
     yield from _subject_faults(study)
+
+
+def _decides(made: RandomizationList) -> bool:
+    """Whether the list's method decides each arm when the subject comes."""
+    return isinstance(design_of(made).method, Minimization)
 
 
 def _seed_faults(made: RandomizationList) -> Iterator[str]:
@@ -143,7 +150,8 @@ def _allocation_faults(study: Study) -> Iterator[str]:
     used: Counter[tuple[int, str]] = Counter()
     latest: dict[tuple[int, str], int] = {}
     named = dict(ForcedAllocation.objects.filter(study=study).values_list("subject_id", "arm"))
-    replays: dict[int, Replay] = {}
+    lists = RandomizationList.objects.filter(study=study)
+    replays = {made.pk: Replay(made) for made in lists if _decides(made)}
     rows = (
         Allocation.objects.filter(entry__list__study=study)
         .select_related("entry__list", "entry__decision", "subject__randomization")
@@ -165,8 +173,7 @@ def _allocation_faults(study: Study) -> Iterator[str]:
             yield f"{who}: was randomized before another subject, who has an earlier place"
         else:
             latest[entry.list_id, entry.stratum_key] = known.pk
-        if entry.list.dynamic:
-            replay = replays.setdefault(entry.list_id, Replay(entry.list))
+        if replay := replays.get(entry.list_id):
             yield from (f"{who}: {fault} of {place}" for fault in replay.faults(each, asked))
         elif known and asked != entry.stratum_key:
             yield f"{who}: was in stratum {asked}, has a place of {entry.stratum_key}"

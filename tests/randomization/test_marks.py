@@ -147,3 +147,20 @@ def test_an_investigator_signs_both_on_pages_and_all_read_them(
     waiting = make.a_subject(site.here)
     for name in ("mark-in-error", "verify-stratum"):
         assert browser.get(reverse(name, args=[waiting.pk])).status_code == 404
+
+
+def test_when_it_was_recorded_is_the_databases_own_time(subject: Subject) -> None:
+    claimed = make.at(2010, 3, 3)
+    mark = RandomizedInError.objects.create(
+        randomization=subject.randomization,
+        reason="Consent was of another study",
+        marked_by="EVE",
+        marked_at=claimed,
+        recorded_at=claimed,
+    )
+    mark.refresh_from_db()
+    assert mark.marked_at == claimed
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        [now] = cursor.fetchone()
+    assert 0 <= (now - mark.recorded_at).total_seconds() < 60

@@ -311,6 +311,8 @@ class TestDatabase:
              "was in stratum visceral=no|sensitive=no, has a place of visceral=yes|sensitive=yes"),
             ("UPDATE unblinded.list SET status = 'generated'",
              "list 1: it is published or has subjects, and was never in use"),
+            ("UPDATE unblinded.list SET dynamic = true",
+             "list 1: when arms are decided is not as the method says"),
             ("UPDATE unblinded.list_origin SET definition_sha256 = repeat('0', 64)",
              "list 1: the study has no definition that it was made for"),
             ("UPDATE unblinded.list SET design = jsonb_set(design, '{block_sizes}', '[3]')",
@@ -327,7 +329,8 @@ class TestDatabase:
             seed = bytes(RandomizationList.objects.get().seed).hex()
         assert not any(seed[:16] in fault or "EVE" in fault for fault in faults)
         if not any(
-            words in named for words in ("counted", "no place", "no definition", "never in use")
+            words in named
+            for words in ("counted", "no place", "no definition", "never in use", "are decided")
         ):
             assert outside_faults(bundle(study)), "the stand-alone program found nothing"
 
@@ -405,6 +408,8 @@ class TestMinimization:
             ("UPDATE unblinded.decision SET stratum_key = 'visceral=no|sensitive=no'",
              "the levels are not those of the randomization of place 1 of all"),
             ("DELETE FROM unblinded.decision", "the decision is missing of place 1 of all"),
+            ("UPDATE unblinded.list SET dynamic = false",
+             "list 1: when arms are decided is not as the method says"),
         ],
     )  # fmt: skip
     def test_one_change_is_named(self, played, logins: Logins, change: str, named: str):

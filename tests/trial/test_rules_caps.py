@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from psycopg import errors
 
 from enrolment.caps import fillings
 from enrolment.models import Centre, Subject, Tally
@@ -126,6 +127,25 @@ def test_the_count_is_the_databases_own_and_the_page_of_the_study_shows_it():
     assert Tally.objects.get(centre=centres["FR1"]).randomized == 2
     [filling] = fillings(study)
     assert (filling.group, filling.randomized, filling.full) == ("DE", 3, 2)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE enrolment_tally SET randomized = 0",
+        "INSERT INTO enrolment_tally (centre_id, levels, randomized)"
+        " SELECT centre_id, '{}', -5 FROM enrolment_tally",
+        "DELETE FROM enrolment_tally",
+    ],
+)
+def test_nobody_lifts_a_limit_by_writing_the_count(
+    committed_db: None, logins: Logins, statement: str
+):
+    study = a_study(2, 'each = "country"')
+    randomize(make.a_subject(centres_of(study)["FR1"], strata=YES), by=make.TESTER)
+    with pytest.raises(errors.InsufficientPrivilege):
+        logins.blinded().execute(statement)
+    assert Tally.objects.get().randomized == 1
 
 
 @pytest.fixture
