@@ -51,10 +51,12 @@ def _mark_wrong_ones(investigator: User, edc: Edc, keep: Keep) -> None:
     browser = _signed_in(investigator)
     own = Subject.objects.filter(centre__roles__user=investigator, status="randomized")
     first, second = own.order_by("pk")[:2]
+    other = {"yes": "no", "no": "yes"}[first.strata["visceral"]]
+    levels = {"strata.visceral": other, "strata.sensitive": first.strata["sensitive"]}
     for name, subject, typed in (
         ("mark-in-error", first, {"reason": "Consent was withdrawn before"}),
         ("mark-in-error", second, {"reason": "Had brain metastases"}),
-        ("verify-stratum", first, {"strata.visceral": "no", "strata.sensitive": "no"}),
+        ("verify-stratum", first, levels),
     ):
         address = reverse(name, args=[subject.pk])
         typed = {"reason": "Read from the wrong report"} | typed
