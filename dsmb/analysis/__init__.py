@@ -9,6 +9,7 @@ from dsmb.analysis.counting import NotEstimable
 from dsmb.analysis.course import Arm, Course, DerivationError, Read, SubjectRecord
 from dsmb.analysis.derivation import derive_adsl, derive_adtte
 from dsmb.analysis.outcome import count_deaths, count_events, derive_outcome
+from dsmb.analysis.pairs import Pair, pairs_of
 from dsmb.analysis.report import build_package, check_manifest
 from dsmb.analysis.rerandomization import (
     Procedure,
@@ -16,6 +17,7 @@ from dsmb.analysis.rerandomization import (
     ReRandomization,
     rerandomization,
     run_again,
+    run_arms,
 )
 from dsmb.analysis.seal import (
     PackageTooLarge,
@@ -27,6 +29,7 @@ from dsmb.analysis.seal import (
     unpack,
     unseal,
 )
+from dsmb.analysis.several import Overall, overall_logrank
 from dsmb.analysis.survival import Cox, LogRank, Median, cox, kaplan_meier, logrank, median
 
 __all__ = [
@@ -39,7 +42,9 @@ __all__ = [
     "LogRank",
     "Median",
     "NotEstimable",
+    "Overall",
     "PackageTooLarge",
+    "Pair",
     "Procedure",
     "ProcedureError",
     "ReRandomization",
@@ -60,10 +65,13 @@ __all__ = [
     "kaplan_meier",
     "logrank",
     "median",
+    "overall_logrank",
     "pack",
     "pad",
+    "pairs_of",
     "rerandomization",
     "run_again",
+    "run_arms",
     "seal",
     "spent",
     "two_looks",

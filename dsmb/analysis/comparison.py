@@ -1,8 +1,7 @@
-"""The two arms compared at a data cut: counts, medians, hazard ratio and log-rank per end point."""
+"""The arms compared at a data cut: counts, medians, hazard ratio and log-rank per end point."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -10,46 +9,28 @@ from datetime import date
 from dsmb.analysis.counting import NotEstimable
 from dsmb.analysis.course import Arm, SubjectRecord
 from dsmb.analysis.derivation import at_cut, stratum_of
-from dsmb.analysis.outcome import EVENT, PARAMS, Outcome, ParamCode, derive_outcome, happened
+from dsmb.analysis.outcome import PARAMS, ParamCode
+from dsmb.analysis.pairs import Pair, Period, pairs_of, periods_of
+from dsmb.analysis.per_arm import ArmCounts, ArmOutcome, counts_of, outcome_of, times_of
 from dsmb.analysis.rerandomization import (
     Again,
     Procedure,
     ReRandomization,
     rerandomization,
     run_again,
+    run_arms,
 )
-from dsmb.analysis.survival import Cox, LogRank, Median, cox, kaplan_meier, logrank, median
+from dsmb.analysis.several import Compared, Overall, Sample, compare_all, compare_pair
+from dsmb.analysis.survival import Cox, LogRank, cox, logrank
 
 
 class ReportError(ValueError):
-    """The records are not a comparison of one control arm with one other arm."""
-
-
-@dataclass(frozen=True)
-class ArmCounts:
-    """Subjects of one arm at the cut; `on_treatment`: drug started, not stopped, alive."""
-
-    arm: Arm
-    randomized: int
-    treated: int
-    on_treatment: int
-    deaths: int
-
-
-@dataclass(frozen=True)
-class ArmOutcome:
-    """One end point in one arm: events, censored subjects by CNSR code, median in days."""
-
-    arm: Arm
-    subjects: int
-    events: int
-    censored: dict[int, int]
-    median: Median | NotEstimable
+    """The records are no comparison of the arms that were given."""
 
 
 @dataclass(frozen=True)
 class EndPoint:
-    """One end point compared; the hazard ratio is the other arm's to the control arm's.
+    """One end point of two arms; the hazard ratio is the other arm's to the control arm's.
 
     `rerandomization` is None when it was not told how the subjects were randomized.
     """
@@ -62,58 +43,71 @@ class EndPoint:
 
 
 @dataclass(frozen=True)
+class EndPointOfSeveral:
+    """One end point of more than two arms: all at once, and in the pairs of `Comparison.pairs`."""
+
+    param: ParamCode
+    arms: tuple[ArmOutcome, ...]
+    overall: Overall | NotEstimable
+    pairs: tuple[Compared, ...]
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """Everything the closed report says, as numbers; arms with control last."""
+    """Everything the closed report says, as numbers; arms with control last.
+
+    Of two arms it has `end_points`, of more it has `several`, with the `pairs` that were compared
+    and the `periods` in which other arms took new subjects.
+    """
 
     cut: date
     counts: tuple[ArmCounts, ...]
-    end_points: tuple[EndPoint, ...]
+    end_points: tuple[EndPoint, ...] = ()
+    several: tuple[EndPointOfSeveral, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    periods: tuple[Period, ...] = ()
 
 
 def compare(
-    records: Iterable[SubjectRecord], cut: date, procedures: Sequence[Procedure] = ()
+    records: Iterable[SubjectRecord],
+    cut: date,
+    procedures: Sequence[Procedure] = (),
+    arms: Iterable[Arm] = (),
 ) -> Comparison:
     """Analyse PFSINV, PFSIRC and OS of the subjects randomized on or before the cut.
 
     Tests are stratified by the randomization strata. `procedures` say how the subjects were
-    randomized; with them each end point gets its re-randomization test. An arm without subjects is
-    left out and what needs both arms is `NotEstimable`. Raises `ReportError` for more than two arms
-    or no single control among two, and `ProcedureError` when the procedures miss a subject.
+    randomized; with them each comparison gets its re-randomization test. `arms`: all of the study,
+    in its order; by itself, those of the records. Of two arms, one without subjects is left out;
+    of more, each is shown. What needs subjects that are not there is `NotEstimable`.
+
+    Raises `ReportError` for a record of an arm that is not among `arms` and for no single control
+    among two, and `ProcedureError` when the procedures miss a subject.
     """
     included = at_cut(records, cut)
-    arms = _arms(included)
+    known = _arms(included, arms)
+    if len(known) > 2:
+        return _of_several(included, known, cut, procedures)
     # Run whoever is in which arm: how long a package takes is seen from outside.
     subjects = [record.course.subject for record in included]
     again = run_again(procedures, subjects) if procedures else None
     return Comparison(
         cut=cut,
-        counts=tuple(_counts(arm, included, cut) for arm in arms),
-        end_points=tuple(_end_point(param, arms, included, cut, again) for param in PARAMS),
+        counts=tuple(counts_of(arm, included, cut) for arm in known),
+        end_points=tuple(_end_point(param, known, included, cut, again) for param in PARAMS),
     )
 
 
-def _arms(records: Sequence[SubjectRecord]) -> list[Arm]:
-    arms = sorted({record.arm for record in records}, key=lambda arm: (arm.control, arm.code))
-    if len(arms) > 2:
-        raise ReportError(f"two arms can be compared, the records have {len(arms)}")
+def _arms(records: Sequence[SubjectRecord], given: Iterable[Arm]) -> list[Arm]:
+    """The arms to show, control last."""
+    found = sorted({record.arm for record in records}, key=lambda arm: arm.code)
+    study = list(given) or found
+    if not set(found) <= set(study):
+        raise ReportError("a subject has an arm that is not among the study's arms")
+    arms = sorted(study if len(study) > 2 else found, key=lambda arm: arm.control)
     if len(arms) == 2 and [arm.control for arm in arms] != [False, True]:
         raise ReportError("exactly one of the two arms must be marked as the control arm")
     return arms
-
-
-def _counts(arm: Arm, records: Sequence[SubjectRecord], cut: date) -> ArmCounts:
-    courses = [record.course for record in records if record.arm == arm]
-    treated = [course for course in courses if happened(course.first_dose_on, cut)]
-    return ArmCounts(
-        arm=arm,
-        randomized=len(courses),
-        treated=len(treated),
-        on_treatment=sum(
-            not happened(course.drug_stopped_on, cut) and not happened(course.died_on, cut)
-            for course in treated
-        ),
-        deaths=sum(happened(course.died_on, cut) for course in courses),
-    )
 
 
 def _end_point(
@@ -123,38 +117,58 @@ def _end_point(
     cut: date,
     again: Again | None,
 ) -> EndPoint:
-    outcomes = [derive_outcome(record.course, cut, param) for record in records]
-    time = [_days(record, out) for record, out in zip(records, outcomes, strict=True)]
-    event = [int(outcome.cnsr == EVENT) for outcome in outcomes]
+    times = times_of(param, records, cut)
     group = [int(not record.arm.control) for record in records]
     strata = [stratum_of(record.course) for record in records]
-    by_arm = []
-    for arm in arms:
-        mine = [i for i, record in enumerate(records) if record.arm == arm]
-        by_arm.append(_arm_outcome(arm, [time[i] for i in mine], [outcomes[i] for i in mine]))
-    test = logrank(time, event, group, strata)
+    test = logrank(times.days, times.event, group, strata)
     repeated: ReRandomization | NotEstimable | None = None
     if again is not None:
-        repeated = rerandomization(time, event, group, strata, again)
+        repeated = rerandomization(times.days, times.event, group, strata, again)
         repeated = test if isinstance(test, NotEstimable) else repeated
     return EndPoint(
         param=param,
-        arms=tuple(by_arm),
-        hazard_ratio=cox(time, event, group, strata),
+        arms=tuple(outcome_of(arm, records, times) for arm in arms),
+        hazard_ratio=cox(times.days, times.event, group, strata),
         logrank=test,
         rerandomization=repeated,
     )
 
 
-def _arm_outcome(arm: Arm, time: Sequence[int], outcomes: Sequence[Outcome]) -> ArmOutcome:
-    event = [int(outcome.cnsr == EVENT) for outcome in outcomes]
-    reasons = Counter(outcome.cnsr for outcome in outcomes if outcome.cnsr != EVENT)
-    events = sum(event)
-    middle: Median | NotEstimable = median(kaplan_meier(time, event))
-    if not events:
-        middle = NotEstimable("there are no events in this arm")
-    return ArmOutcome(arm, len(time), events, dict(sorted(reasons.items())), middle)
-
-
-def _days(record: SubjectRecord, outcome: Outcome) -> int:
-    return (outcome.on - record.course.randomized_on).days + 1
+def _of_several(
+    records: Sequence[SubjectRecord],
+    arms: Sequence[Arm],
+    cut: date,
+    procedures: Sequence[Procedure],
+) -> Comparison:
+    """Every arm and every pair, whoever is in which arm."""
+    codes = tuple(arm.code for arm in arms)
+    subjects = [record.course.subject for record in records]
+    periods = periods_of(procedures, subjects, codes)
+    again = run_arms(procedures, subjects, codes) if procedures else None
+    pairs = pairs_of(arms)
+    end_points = []
+    for param in PARAMS:
+        times = times_of(param, records, cut)
+        sample = Sample(
+            days=times.days,
+            event=times.event,
+            arm=tuple(codes.index(record.arm.code) for record in records),
+            strata=tuple(stratum_of(record.course) for record in records),
+            codes=codes,
+            periods=periods,
+        )
+        end_points.append(
+            EndPointOfSeveral(
+                param=param,
+                arms=tuple(outcome_of(arm, records, times) for arm in arms),
+                overall=compare_all(sample),
+                pairs=tuple(compare_pair(sample, pair, again) for pair in pairs),
+            )
+        )
+    return Comparison(
+        cut=cut,
+        counts=tuple(counts_of(arm, records, cut) for arm in arms),
+        several=tuple(end_points),
+        pairs=pairs,
+        periods=periods,
+    )

@@ -75,7 +75,9 @@ class Course:
 
 @dataclass(frozen=True)
 class Arm:
-    """A treatment arm; exactly one arm of a comparison has `control` set."""
+    """A treatment arm; of two arms in a comparison exactly one has `control` set, of more any
+    number.
+    """
 
     code: str
     label: str

@@ -11,22 +11,36 @@ import csv
 import hashlib
 import io
 import json
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from datetime import date
 from typing import Any
 
-from dsmb.analysis.comparison import ArmCounts, ArmOutcome, Comparison, EndPoint, compare
+from dsmb.analysis.comparison import Comparison, EndPoint, compare
 from dsmb.analysis.counting import NotEstimable
-from dsmb.analysis.course import SubjectRecord
-from dsmb.analysis.derivation import derive_adsl, derive_adtte
-from dsmb.analysis.outcome import CENSORING, PARAMS
+from dsmb.analysis.course import Arm, SubjectRecord
+from dsmb.analysis.derivation import at_cut, derive_adsl, derive_adtte
+from dsmb.analysis.formats import (
+    DAYS_PER_MONTH,
+    HAZARD_RATIO,
+    LOGRANK,
+    RERANDOMIZATION,
+    WIDTH,
+    arm_json,
+    arm_name,
+    counts_json,
+    counts_lines,
+    not_estimable,
+    outcome_lines,
+    p_text,
+    statistic,
+    wrapped,
+)
+from dsmb.analysis.outcome import PARAMS
+from dsmb.analysis.report_several import results_of_several, summary_of_several
 from dsmb.analysis.rerandomization import Procedure, ReRandomization
 
-DAYS_PER_MONTH = 30.4375
 PACKAGE_VERSION = 1
-WIDTH = 100
+SEVERAL_VERSION = 2  # more than two arms: each end point has pairs
 
 
 def build_package(
@@ -36,24 +50,26 @@ def build_package(
     study_title: str,
     simulated_note: str | None = None,
     procedures: Sequence[Procedure] = (),
+    arms: Iterable[Arm] = (),
 ) -> dict[str, bytes]:
     """File name to content: adsl.csv, adtte.csv, summary.txt, results.json, manifest.json.
 
     `simulated_note`, when given, heads the summary and stands in the results and the manifest, so
-    that simulated numbers cannot pass for a trial's. `procedures`: see `compare`. The manifest
-    carries the SHA-256 of the other files and belongs inside the seal. Raises `DerivationError` or
-    `ReportError` on records that cannot be true or compared.
+    that simulated numbers cannot pass for a trial's. `procedures`, `arms`: see `compare`. The
+    manifest carries the SHA-256 of the other files and belongs inside the seal. Raises
+    `DerivationError` or `ReportError` on records that cannot be true or compared.
     """
     given = list(records)
-    comparison = compare(given, cut, procedures)
+    comparison = compare(given, cut, procedures, arms)
     heading = {"study": study_title, "data_cut": cut.isoformat(), "note": simulated_note}
     files = {
         "adsl.csv": csv_bytes(derive_adsl(given, cut)),
         "adtte.csv": csv_bytes(derive_adtte(given, cut)),
         "summary.txt": summary(comparison, study_title, simulated_note).encode(),
-        "results.json": _json_bytes(heading | results(comparison)),
+        "results.json": _json_bytes(heading | _results(comparison, given)),
     }
-    return files | {"manifest.json": _manifest(files, heading)}
+    version = SEVERAL_VERSION if comparison.several else PACKAGE_VERSION
+    return files | {"manifest.json": _manifest(files, heading, version)}
 
 
 def check_manifest(files: Mapping[str, bytes]) -> list[str]:
@@ -75,24 +91,35 @@ def csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
     return text.getvalue().encode()
 
 
-def results(comparison: Comparison) -> dict[str, Any]:
+def _results(comparison: Comparison, records: Sequence[SubjectRecord]) -> dict[str, Any]:
     """The summary's numbers for machines; `cannot_be_estimated` stands where a number cannot."""
+    if comparison.several:
+        included = at_cut(records, comparison.cut)
+        subjects = [record.course.subject for record in included]
+        return results_of_several(comparison, subjects)
     return {
         "days_per_month": DAYS_PER_MONTH,
-        "arms": [_counts_json(counts) for counts in comparison.counts],
+        "arms": [counts_json(counts) for counts in comparison.counts],
         "end_points": {point.param: _end_point_json(point) for point in comparison.end_points},
     }
 
 
 def summary(comparison: Comparison, study_title: str, simulated_note: str | None) -> str:
-    """The closed report on one page of plain text."""
-    lines = [*_wrapped(study_title), f"Closed report for the committee. Data cut: {comparison.cut}"]
+    """The closed report as plain text: one page, with more than two arms perhaps two."""
+    lines = [*wrapped(study_title), f"Closed report for the committee. Data cut: {comparison.cut}"]
     if simulated_note:
-        lines += _wrapped(f"NOTE: {simulated_note}")
-    lines += ["=" * WIDTH, *_counts_lines(comparison.counts)]
+        lines += wrapped(f"NOTE: {simulated_note}")
+    lines.append("=" * WIDTH)
+    rest = summary_of_several if comparison.several else _summary_of_two
+    return "\n".join([*lines, *rest(comparison)]) + "\n"
+
+
+def _summary_of_two(comparison: Comparison) -> list[str]:
+    lines = counts_lines(comparison.counts, arm_name)
     for point in comparison.end_points:
         lines += ["", *_end_point_lines(point)]
-    lines += [
+    return [
+        *lines,
         "",
         "-" * WIDTH,
         "Hazard ratio: stratified Cox model (Efron), first arm to control; below 1 favours the",
@@ -100,41 +127,24 @@ def summary(comparison: Comparison, study_title: str, simulated_note: str | None
         f"Kaplan-Meier, log-log interval, months of {DAYS_PER_MONTH} days. NR: not reached.",
         *_how_repeated(comparison),
     ]
-    return "\n".join(lines) + "\n"
-
-
-def _counts_lines(arms: Sequence[ArmCounts]) -> list[str]:
-    if not arms:
-        return ["No subject was randomized on or before the data cut."]
-    head = f"{'Arm':<56}{'randomized':>11}{'treated':>9}{'on treatment':>14}{'deaths':>8}"
-    rows = [
-        f"{_arm_name(c.arm.label, c.arm.control):<56}{c.randomized:>11}{c.treated:>9}"
-        f"{c.on_treatment:>14}{c.deaths:>8}"
-        for c in arms
-    ]
-    return [head, *rows]
 
 
 def _end_point_lines(point: EndPoint) -> list[str]:
-    title = f"{point.param}  {PARAMS[point.param].removesuffix(' (days)')}"
-    lines = [f"{title:<56}{'subjects':>9}{'events':>8}   median (95% CI), months"]
-    for arm in point.arms:
-        label = _arm_name(arm.arm.label, arm.arm.control)
-        lines.append(f"  {label:<54}{arm.subjects:>9}{arm.events:>8}   {_median_text(arm)}")
+    lines = outcome_lines(point.param, point.arms, arm_name)
     ratio, test = point.hazard_ratio, point.logrank
     if isinstance(ratio, NotEstimable):
-        lines += _not_estimable("Hazard ratio", ratio)
+        lines += not_estimable("Hazard ratio", ratio)
     else:
         interval = f"{ratio.low:.2f} to {ratio.high:.2f}"
         lines.append(f"  Hazard ratio {ratio.hazard_ratio:.2f} (95% CI {interval})")
     if isinstance(test, NotEstimable):
-        lines += _not_estimable("Log-rank test", test)
+        lines += not_estimable("Log-rank test", test)
     else:
-        lines.append(f"  Log-rank chi-squared {test.chi2:.2f}, {_p_text(test.p_two_sided)}")
+        lines.append(f"  Log-rank chi-squared {test.chi2:.2f}, {p_text(test.p_two_sided)}")
     again = point.rerandomization
     if isinstance(again, ReRandomization):
         interval = f"{again.low:.4f} to {again.high:.4f}"
-        lines.append(f"  Re-randomization {_p_text(again.p_two_sided)} ({interval} by simulation)")
+        lines.append(f"  Re-randomization {p_text(again.p_two_sided)} ({interval} by simulation)")
     return lines
 
 
@@ -150,97 +160,24 @@ def _how_repeated(comparison: Comparison) -> list[str]:
     ]
 
 
-def _not_estimable(name: str, why: NotEstimable) -> list[str]:
-    return _wrapped(f"  {name} {why}", indent="    ")
-
-
-def _wrapped(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(text, WIDTH, subsequent_indent=indent)
-
-
-def _arm_name(label: str, control: bool) -> str:
-    return f"{label[:38]} (control)" if control else label[:48]
-
-
-def _median_text(arm: ArmOutcome) -> str:
-    if isinstance(arm.median, NotEstimable):
-        return "no events"
-    middle, low, high = (
-        "NR" if days is None else f"{days / DAYS_PER_MONTH:.1f}"
-        for days in (arm.median.estimate, arm.median.low, arm.median.high)
-    )
-    return f"{middle} ({low} to {high})"
-
-
-def _p_text(p: float) -> str:
-    return "p < 0.0001" if p < 0.0001 else f"p = {p:.4f}"
-
-
-def _counts_json(counts: ArmCounts) -> dict[str, Any]:
-    return {
-        "code": counts.arm.code,
-        "label": counts.arm.label,
-        "control": counts.arm.control,
-        "randomized": counts.randomized,
-        "treated": counts.treated,
-        "on_treatment": counts.on_treatment,
-        "deaths": counts.deaths,
-    }
-
-
 def _end_point_json(point: EndPoint) -> dict[str, Any]:
     return {
         "label": PARAMS[point.param],
-        "arms": [_arm_json(arm) for arm in point.arms],
-        "hazard_ratio": _statistic(
-            point.hazard_ratio, ("hazard_ratio", "low", "high", "beta", "se")
-        ),
-        "logrank": _statistic(
-            point.logrank,
-            ("chi2", "z", "p_two_sided", "p_one_sided", "observed", "expected", "variance"),
-        ),
+        "arms": [arm_json(arm) for arm in point.arms],
+        "hazard_ratio": statistic(point.hazard_ratio, HAZARD_RATIO),
+        "logrank": statistic(point.logrank, LOGRANK),
     } | _repeated_json(point)
 
 
 def _repeated_json(point: EndPoint) -> dict[str, Any]:
     if point.rerandomization is None:
         return {}
-    names = [each.name for each in fields(ReRandomization)]
-    return {"rerandomization": _statistic(point.rerandomization, names)}
+    return {"rerandomization": statistic(point.rerandomization, RERANDOMIZATION)}
 
 
-def _arm_json(arm: ArmOutcome) -> dict[str, Any]:
-    middle = _statistic(arm.median, ("estimate", "low", "high"))
-    if not isinstance(arm.median, NotEstimable):
-        middle |= {
-            f"{name}_months": None if days is None else _rounded(days / DAYS_PER_MONTH)
-            for name, days in list(middle.items())
-        }
-    return {
-        "code": arm.arm.code,
-        "subjects": arm.subjects,
-        "events": arm.events,
-        "censored": {CENSORING[code]: count for code, count in arm.censored.items()},
-        "median_days": middle,
-    }
-
-
-def _statistic(value: object, names: Sequence[str]) -> dict[str, Any]:
-    if isinstance(value, NotEstimable):
-        return {"cannot_be_estimated": value.reason}
-    return {name: _rounded(getattr(value, name)) for name in names}
-
-
-def _rounded(value: Any) -> Any:
-    """Ten significant digits: the last bits of exp() and log() differ between processors."""
-    if isinstance(value, tuple):
-        return [_rounded(part) for part in value]
-    return float(f"{value:.10g}") if isinstance(value, float) else value
-
-
-def _manifest(files: Mapping[str, bytes], heading: Mapping[str, Any]) -> bytes:
+def _manifest(files: Mapping[str, bytes], heading: Mapping[str, Any], version: int) -> bytes:
     hashes = {name: _digest(content) for name, content in sorted(files.items())}
-    return _json_bytes({**heading, "package_version": PACKAGE_VERSION, "sha256": hashes})
+    return _json_bytes({**heading, "package_version": version, "sha256": hashes})
 
 
 def _digest(content: bytes) -> str:

@@ -36,6 +36,7 @@ LEVEL = 0.95
 TOLERANCE = 1e-9
 
 Treated = npt.NDArray[np.bool_]
+Given = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,10 @@ class Procedure:
     """How the subjects of one list got their arms: all that is needed to do it again.
 
     method: its keys, as in a study file. arms: code and ratio of each; control: the code of one of
-    them. factors: those that the method looked at. subjects: in the order of entry. levels: of each
-    subject, one level for each factor, as used at randomization. named: subjects whose arm a person
-    named beforehand, with its code: they keep it, and use up a place of the method all the same.
+    them, which only `run_again` needs. factors: those that the method looked at. subjects: in the
+    order of entry. levels: of each subject, one level for each factor, as used at randomization.
+    named: subjects whose arm a person named beforehand, with its code: they keep it, and use up a
+    place of the method all the same.
     """
 
     method: Mapping[str, Any]
@@ -70,6 +72,17 @@ class Again:
     @property
     def repeats(self) -> int:
         return int(self.treated.shape[1])
+
+
+@dataclass(frozen=True)
+class Arms:
+    """The same with the arms themselves.
+
+    given: for each subject (in the order asked for) and repeat, the arm's place among the codes.
+    """
+
+    given: Given
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -102,6 +115,26 @@ def run_again(
     repeats: int = REPEATS,
     seed: int = SEED,
 ) -> Again:
+    """Run each procedure again for all its subjects, and say who of those asked for is not in the
+    control arm.
+
+    Raises `ProcedureError` when a subject is in no procedure or in two.
+    """
+    named = [code for each in procedures for code in each.named.values()]
+    codes = tuple(dict.fromkeys([code for each in procedures for code, _ in each.arms] + named))
+    arms = run_arms(procedures, subjects, codes, repeats=repeats, seed=seed)
+    experimental = np.array([code != procedures[0].control for code in codes])
+    return Again(experimental[arms.given], seed)
+
+
+def run_arms(
+    procedures: Sequence[Procedure],
+    subjects: Sequence[str],
+    codes: Sequence[str],
+    *,
+    repeats: int = REPEATS,
+    seed: int = SEED,
+) -> Arms:
     """Run each procedure again for all its subjects, and give the rows of the ones asked for.
 
     Raises `ProcedureError` when a subject is in no procedure or in two.
@@ -119,22 +152,24 @@ def run_again(
     batches = [
         np.concatenate(
             [
-                _arms(procedure, min(AT_ONCE, repeats - done), seed, number, done)
+                _given(procedure, codes, min(AT_ONCE, repeats - done), seed, number, done)
                 for number, procedure in enumerate(procedures)
             ]
         )[rows]
         for done in range(0, repeats, AT_ONCE)
     ]
-    return Again(np.concatenate(batches, axis=1), seed)
+    return Arms(np.concatenate(batches, axis=1), seed)
 
 
-def _arms(procedure: Procedure, repeats: int, seed: int, number: int, done: int) -> Treated:
+def _given(
+    procedure: Procedure, codes: Sequence[str], repeats: int, seed: int, number: int, done: int
+) -> Given:
     """One procedure run `repeats` times: its subjects in order, by repeats."""
-    experimental = np.array([code != procedure.control for code, _ in procedure.arms])
-    treated: Treated = experimental[_run(procedure, repeats, seed, number, done)]
+    places = np.array([codes.index(code) for code, _ in procedure.arms], dtype=np.int8)
+    given: Given = places[_run(procedure, repeats, seed, number, done)]
     for subject, arm in procedure.named.items():
-        treated[procedure.subjects.index(subject)] = arm != procedure.control
-    return treated
+        given[procedure.subjects.index(subject)] = codes.index(arm)
+    return given
 
 
 def _run(procedure: Procedure, repeats: int, seed: int, number: int, done: int) -> Integers:
@@ -169,18 +204,27 @@ def rerandomization(
     observed = float(residuals @ mine)
     repeated = residuals @ again.treated
     near = TOLERANCE * max(float(np.abs(residuals).sum()), 1.0)
+    return counted(observed, repeated, near, again.seed)
+
+
+def counted(observed: float, repeated: Floats, near: float, seed: int) -> ReRandomization:
+    """The p-values of a statistic that is negative in favour of the experimental arm.
+
+    near: what two equal values may differ by.
+    """
+    repeats = repeated.size
     as_extreme = int((np.abs(repeated) >= abs(observed) - near).sum())
     as_good = int((repeated <= observed + near).sum())
-    low, high = _interval(as_extreme, again.repeats)
+    low, high = _interval(as_extreme, repeats)
     return ReRandomization(
-        p_two_sided=(1 + as_extreme) / (1 + again.repeats),
-        p_one_sided=(1 + as_good) / (1 + again.repeats),
+        p_two_sided=(1 + as_extreme) / (1 + repeats),
+        p_one_sided=(1 + as_good) / (1 + repeats),
         low=low,
         high=high,
         as_extreme=as_extreme,
         as_good=as_good,
-        repeats=again.repeats,
-        seed=again.seed,
+        repeats=repeats,
+        seed=seed,
     )
 
 

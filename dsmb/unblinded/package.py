@@ -14,6 +14,7 @@ from dsmb.analysis import (
     derive_adtte,
     pack,
     pad,
+    pairs_of,
     seal,
 )
 from dsmb.analysis.report import csv_bytes
@@ -22,6 +23,10 @@ from iwrs.models import Study
 # Summary, results, manifest and the zip's own bookkeeping: their length depends on the arms'
 # numbers, so it is not looked at; it stays far below this.
 REST_BYTES = 16 * 1024
+# With more than two arms, for each arm, pair and subject besides: numbers at their longest.
+ARM_BYTES = 6 * 1024
+PAIR_BYTES = 6 * 1024
+SUBJECT_BYTES = 20
 SIMULATED = "Simulated data: no real person is in this package."
 
 
@@ -39,6 +44,7 @@ def sealed_package(
     Raises `PackageTooLarge`, and what `build_package` and `seal` raise.
     """
     size = study.definition.release.package_kib * 1024
+    arms = list(arms)
     needed = most_bytes(records, arms, cut)
     if needed > size:
         raise PackageTooLarge(needed=needed, allowed=size)
@@ -48,6 +54,7 @@ def sealed_package(
         study_title=study.title,
         simulated_note=SIMULATED if study.simulated else None,
         procedures=procedures,
+        arms=arms,
     )
     return seal(pad(pack(files), size=size), [public_key])
 
@@ -63,7 +70,15 @@ def most_bytes(records: Sequence[SubjectRecord], arms: Iterable[Arm], cut: date)
     longest = Arm(_longest(arm.code for arm in given), _longest(arm.label for arm in given))
     same = [replace(record, arm=longest) for record in records]
     rows = len(csv_bytes(derive_adsl(same, cut))) + len(csv_bytes(derive_adtte(same, cut)))
-    return rows + REST_BYTES
+    return rows + REST_BYTES + _several_bytes(same, given)
+
+
+def _several_bytes(records: Sequence[SubjectRecord], arms: Sequence[Arm]) -> int:
+    """What more than two arms add: tables by arm and pair, and every subject in its period."""
+    if len(arms) <= 2:
+        return 0
+    subjects = sum(len(record.course.subject) + SUBJECT_BYTES for record in records)
+    return len(arms) * ARM_BYTES + len(pairs_of(arms)) * PAIR_BYTES + subjects
 
 
 def _longest(texts: Iterable[str]) -> str:

@@ -17,6 +17,8 @@ STRATUM = "stratum"  # the only factor of a method that has a list for each stra
 def procedures(study: Study, control: str) -> list[Procedure]:
     """One procedure for each list that subjects were randomized by, in a fixed number of queries.
 
+    control: of two arms, the control's code; of more, which are compared in pairs, it is not used.
+
     Places of a list are taken in order, so they tell the order of entry: within the stratum where
     each has a list of its own (no other order matters to the method), and in the whole study where
     the method decides when the subject comes.

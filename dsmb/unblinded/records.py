@@ -15,9 +15,9 @@ from randomization.unblinded.models import Allocation
 
 
 def analysis_arms(definition: StudyDefinition) -> dict[str, Arm]:
-    """Arm code to arm. The control is the arm that the study file names last."""
-    control = definition.arm_codes[-1]
-    return {arm.code: Arm(arm.code, arm.label, arm.code == control) for arm in definition.arms}
+    """Arm code to arm, in the order of the study file."""
+    controls = definition.control_codes
+    return {arm.code: Arm(arm.code, arm.label, arm.code in controls) for arm in definition.arms}
 
 
 def read_records(study: Study, cut: date) -> list[SubjectRecord]:

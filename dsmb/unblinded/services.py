@@ -117,8 +117,8 @@ def _build(extract: Extract) -> bytes:
         key = RecipientKey.objects.get(study=study, recipient=extract.recipient)
         records = read_records(study, cut.cut_on)
         arms = analysis_arms(study.definition)
-        [control] = [arm.code for arm in arms.values() if arm.control]
-        used = procedures(study, control)
+        controls = study.definition.control_codes
+        used = procedures(study, controls[0] if len(arms) == 2 else "")
     return sealed_package(
         study, records, arms.values(), cut.cut_on, key.public_key, procedures=used
     )

@@ -20,11 +20,13 @@ _COVER = "cover cohorts already sent to centres were counted with it"
 _CODE = "the randomization list and all records are filed under it"
 _FORCED = "what statisticians may do was agreed before the first subject"
 _ANCHOR = "the visits of subjects already randomized are counted from it"
+_CONTROL = "what is compared with what was agreed before the first subject"
 _HELP = ("factors", "help")
 
 _FIXED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("study", "code"), _CODE),
     (("arms", "label"), _MEANING),
+    (("arms", "control"), _CONTROL),
     (("arms",), _LIST),
     (("factors",), _LIST),
     (("randomization", "forced_allocation"), _FORCED),

@@ -64,13 +64,14 @@ class Study(Part):
 
 class Arm(Part):
     """A treatment arm and its share of each block. A ``closed`` one takes no new subjects; who has
-    it keeps it.
+    it keeps it. The analysis compares the other arms with each ``control``.
     """
 
     code: Code
     label: Line
     ratio: Annotated[int, Field(ge=1, le=20, strict=True)]
     closed: Flag = False
+    control: Flag = False
 
 
 class Level(Part):
@@ -271,6 +272,14 @@ class StudyDefinition(Part):
     def open_arms(self) -> tuple[Arm, ...]:
         """Arms that take new subjects, in file order: a list is made of them."""
         return tuple(arm for arm in self.arms if not arm.closed)
+
+    @property
+    def control_codes(self) -> tuple[str, ...]:
+        """Codes of the control arms. Of two arms the last is the control when none is marked; of
+        more there may be none.
+        """
+        marked = tuple(arm.code for arm in self.arms if arm.control)
+        return marked or (self.arm_codes[-1:] if len(self.arms) == 2 else ())
 
     @property
     def ratio(self) -> tuple[int, ...]:

@@ -44,6 +44,14 @@ def _two_arms_open(document: Document) -> Iterator[Finding]:
         yield Finding(("arms",), Words(f"{len(arms) - sum(arms)} open"), message)
 
 
+def _one_arm_no_control(document: Document) -> Iterator[Finding]:
+    """Controls are what another arm is compared with."""
+    arms = [row.get("control") is True for _, row in rows(document, "arms")]
+    if arms and all(arms):
+        message = "at least one arm must not be a control"
+        yield Finding(("arms",), Words(f"{len(arms)} controls"), message)
+
+
 def _arm_codes_equally_long(document: Document) -> Iterator[Finding]:
     """PostgreSQL tells every caller how many bytes a statement wrote (EXPLAIN with WAL)."""
     codes = [row.get("code") for _, row in rows(document, "arms")]
@@ -261,6 +269,7 @@ DESIGN_RULES = (
     _subjects,
     _blocks_fit_ratio,
     _two_arms_open,
+    _one_arm_no_control,
     _arm_codes_equally_long,
     _list_long_enough,
     _minimization,

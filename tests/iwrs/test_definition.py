@@ -85,6 +85,21 @@ def test_the_hash_is_of_the_file_as_it_stands(tmp_path: Path) -> None:
     assert parse_definition(loaded.text).sha256 == loaded.sha256
 
 
+def test_controls_are_those_marked_and_of_two_arms_the_last(bolero2: StudyDefinition) -> None:
+    assert bolero2.control_codes == ("PBO",)
+    assert study((("arms", 0, "control"), True)).control_codes == ("EVE",)
+    third = {"code": "LOW", "label": "Low dose", "ratio": 1}
+    three = [
+        (("arms", 2), third),
+        (("kits", "contents", "LOW"), "Low dose"),
+        (("randomization", "block_sizes"), [4]),
+    ]
+    assert study(*three).control_codes == ()
+    assert study(*three, (("arms", 1, "control"), True)).control_codes == ("PBO",)
+    both = [(("arms", number, "control"), True) for number in (0, 1)]
+    assert study(*three, *both).control_codes == ("EVE", "PBO")
+
+
 def test_canonical_json_does_not_depend_on_the_order_of_keys(bolero2: StudyDefinition) -> None:
     def reversed_keys(value: Any) -> Any:
         if isinstance(value, dict):
@@ -215,6 +230,8 @@ REFUSALS: list[tuple[list[tuple[tuple[str | int, ...], Any]], str, str, str]] = 
     ([(("study",), "bolero2")], "study", '"bolero2"', "must be a table"),
     ([(("arms", 1), REMOVE)], "arms", "[{", "2 or more entries"),
     ([(("arms", 1, "code"), "EVE")], "arms[1].code", '"EVE"', "arms[0].code already has it"),
+    ([(("arms", 0, "control"), True), (("arms", 1, "control"), True)], "arms", "2", "not be a c"),
+    ([(("arms", 0, "control"), "yes")], "arms[0].control", '"yes"', "true or false"),
     ([(("arms", 0, "code"), "eve")], "arms[0].code", '"eve"', "capital letters"),
     ([(("arms", 0, "code"), "EVEROLIMU")], "arms[0].code", '"EVEROLIMU"', "1 to 8"),
     ([(("arms", 0, "code"), "EVER")], "arms", "EVER, PBO", "same number of characters"),

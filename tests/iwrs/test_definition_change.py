@@ -35,6 +35,7 @@ CHANGES: list[tuple[tuple[str | int, ...], Any, str, bool]] = [
     (("study", "max_subjects"), 800, "study.max_subjects", True),
     (("caps",), [CAP], "caps[some]", True),
     (("arms", 0, "label"), "Everolimus", "arms[EVE].label", False),
+    (("arms", 1, "control"), True, "arms[PBO].control", False),
     (("factors", 1, "help"), "Clearer words.", "factors[sensitive].help", True),
     (("factors", 1, "question"), "Sensitive?", "factors[sensitive].question", False),
     (("factors", 1, "levels", 0, "label"), "Y", "factors[sensitive].levels[yes].label", False),
