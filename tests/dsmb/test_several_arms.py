@@ -1,40 +1,30 @@
-"""More than two arms: the log-rank test of all, every pair, arms that a later list dropped."""
+"""The package of more than two arms: pairs, arms that a later list dropped, files, size."""
 
 import hashlib
 import json
 from dataclasses import replace
 from datetime import timedelta
-from fractions import Fraction
-from itertools import permutations, product
 
-import numpy as np
 import pytest
-from scipy import stats
-from statsmodels.duration.survfunc import survdiff
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dsmb.analysis import (
     Arm,
-    LogRank,
-    NotEstimable,
+    Course,
     Procedure,
     ReportError,
     SubjectRecord,
     build_package,
     check_manifest,
-    logrank,
-    overall_logrank,
     pack,
     pairs_of,
-    run_arms,
 )
 from dsmb.analysis.comparison import Comparison, compare
-from dsmb.analysis.pairs import Pair, Period
-from dsmb.analysis.several import Sample, compare_pair, pair_z
 from dsmb.unblinded.package import SIMULATED, most_bytes
-from tests.dsmb.arms import CUT, Trial, arms_of
+from tests.dsmb.arms import CUT, START, Trial, arms_of, blocks
 from tests.dsmb.test_derivation import CUT as CUT_OF_TWO
 from tests.dsmb.test_derivation import EVEROLIMUS, trial
-from tests.dsmb.test_survival import bone_marrow
 
 THREE = arms_of("LOW HIG PBO", "PBO")
 
@@ -86,58 +76,6 @@ def test_a_package_of_two_arms_is_byte_for_byte_what_it_was(name):
         assert hashlib.sha256(content).hexdigest() == AS_BEFORE[name]
 
 
-def test_log_rank_of_the_three_groups_of_the_bone_marrow_data():
-    """Klein and Moeschberger's transplants, all three risk groups together."""
-    disease, time, event = bone_marrow()
-    arm = np.unique(disease, return_inverse=True)[1]
-    found = overall_logrank(time, event, arm, 3, ["all"] * len(time))
-    chi2, p = survdiff(time, event, arm)
-    assert found.chi2 == pytest.approx(chi2, rel=1e-10) == pytest.approx(13.8037, abs=1e-4)
-    assert (found.degrees_of_freedom, found.p) == (2, pytest.approx(p, rel=1e-9))
-    assert sum(found.observed) == pytest.approx(sum(found.expected)) == event.sum()
-
-
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("arms", [2, 3, 5])
-def test_log_rank_of_all_arms_agrees_with_statsmodels(seed, arms):
-    draw = np.random.default_rng(seed)
-    time, event = draw.integers(1, 40, 160), draw.integers(0, 2, 160)
-    arm, strata = draw.integers(0, arms, 160), draw.integers(0, 3, 160)
-    found = overall_logrank(time, event, arm, arms, [f"s{each}" for each in strata])
-    chi2, p = survdiff(time, event, arm, strata=strata)
-    assert found.chi2 == pytest.approx(chi2, rel=1e-9)
-    assert found.p == pytest.approx(p, rel=1e-8)
-    assert found.degrees_of_freedom == arms - 1
-    if arms == 2:
-        assert found.chi2 == pytest.approx(logrank(time, event, arm, strata).chi2, rel=1e-9)
-
-
-def test_log_rank_by_hand():
-    """Two deaths, three arms: O - E and its covariance worked out in fractions.
-
-    Day 2: one each of A, B, C and a second B at risk, A dies: E = (1/4, 1/2, 1/4).
-    Day 5: B, B, C at risk, C dies: E = (0, 2/3, 1/3).
-    """
-    found = overall_logrank([2, 9, 9, 5], [1, 0, 0, 1], [0, 1, 1, 2], 3, ["x"] * 4)
-    a = Fraction(3, 4)  # A: 1 - 1/4
-    b = -Fraction(1, 2) - Fraction(2, 3)
-    aa, ab = Fraction(3, 16), -Fraction(1, 8)
-    bb = Fraction(1, 4) + Fraction(2, 9)
-    chi2 = (a * a * bb - 2 * a * b * ab + b * b * aa) / (aa * bb - ab * ab)
-    assert found.chi2 == pytest.approx(float(chi2))
-    assert found.degrees_of_freedom == 2
-    assert found.expected == pytest.approx((1 / 4, 7 / 6, 7 / 12))
-
-
-def test_an_arm_that_was_never_at_risk_takes_a_degree_of_freedom():
-    time, event, arm = [3, 4, 6, 7, 1, 2], [1, 1, 1, 0, 0, 0], [0, 1, 0, 1, 2, 2]
-    found = overall_logrank(time, event, arm, 4, ["x"] * 6)  # arm 2 left early, arm 3 has nobody
-    assert found.degrees_of_freedom == 1
-    assert found.chi2 == pytest.approx(logrank(time[:4], event[:4], arm[:4]).chi2)
-    assert isinstance(overall_logrank([1, 2], [1, 0], [0, 0], 3, ["x"] * 2), NotEstimable)
-    assert isinstance(overall_logrank([], [], [], 3, []), NotEstimable)
-
-
 @pytest.mark.parametrize(
     ("controls", "expected"),
     [
@@ -166,101 +104,6 @@ def test_a_pair_has_the_numbers_of_a_trial_of_its_two_arms():
             assert (pair.subjects, pair.left_out) == (len(two), 0)
             assert {each.arm: each for each in point.arms}[theirs.arms[0].arm] == theirs.arms[0]
         assert found.counts[number] == alone.counts[0]
-
-
-def test_z_of_every_repeat_is_the_log_rank_test_of_its_pair():
-    draw = np.random.default_rng(3)
-    days, event = draw.integers(1, 30, 60), draw.integers(0, 2, 60)
-    strata = np.array(["a", "b"])[draw.integers(0, 2, 60)]
-    given = draw.integers(0, 4, (60, 40))
-    given[:, 0] = 1  # nobody of the pair's first arm
-    z = pair_z(days, event, strata, given == 2, given == 1)
-    assert z[0] == 0
-    for column in range(1, 40):
-        mine = np.isin(given[:, column], (1, 2))
-        group = (given[mine, column] == 2).astype(int)
-        test = logrank(days[mine], event[mine], group, strata[mine])
-        assert z[column] == pytest.approx(test.z, abs=1e-12)
-
-
-TIME = [9, 3, 14, 20, 5, 11]
-EVENT = [1, 1, 0, 1, 1, 1]
-STRATUM = ("f", "m", "f", "m", "f", "m")
-TINY = tuple(f"S{number}" for number in range(6))
-REPEATS = 20_000
-
-
-def tiny_blocks():
-    """All 36 ways to fill a block of three in two strata, each of one probability."""
-    for women, men in product(permutations(range(3)), repeat=2):
-        arms = [0] * 6
-        arms[0::2], arms[1::2] = women, men
-        yield arms, 1 / 36
-
-
-def tiny_complete():
-    """All 729 ways without any restriction."""
-    for arms in product(range(3), repeat=6):
-        yield list(arms), 1 / 729
-
-
-def z_of(arms):
-    """The pair's z by the two-arm test, arm 0 against arm 2."""
-    mine = [place for place in range(6) if arms[place] != 1]
-    test = logrank(
-        [TIME[place] for place in mine], [EVENT[place] for place in mine],
-        [int(arms[place] == 0) for place in mine], [STRATUM[place] for place in mine],
-    )  # fmt: skip
-    return test.z if isinstance(test, LogRank) else 0.0
-
-
-@pytest.mark.parametrize(
-    ("method", "possible"),
-    [
-        ({"method": "permuted-blocks", "block_sizes": [3]}, tiny_blocks),
-        ({"method": "complete"}, tiny_complete),
-    ],
-    ids=["blocks", "complete"],
-)
-def test_p_value_of_a_pair_is_that_of_all_possible_allocations_of_all_arms(method, possible):
-    used = Procedure(
-        method, tuple((arm.code, 1) for arm in THREE), "", ("sex",), TINY,
-        tuple((level,) for level in STRATUM),
-    )  # fmt: skip
-    arms = (0, 2, 1, 0, 2, 1)
-    mine = z_of(arms)
-    two = sum(p for each, p in possible() if abs(z_of(each)) >= abs(mine) - 1e-9)
-    one = sum(p for each, p in possible() if z_of(each) <= mine + 1e-9)
-    codes = tuple(arm.code for arm in THREE)
-    again = run_arms([used], TINY, codes, repeats=REPEATS, seed=3)
-    sample = Sample(
-        tuple(TIME), tuple(EVENT), arms, STRATUM, codes, (Period(codes, tuple(range(6))),)
-    )
-    found = compare_pair(sample, Pair("LOW", "PBO"), again).rerandomization
-    assert stats.binomtest(found.as_extreme, REPEATS, two).pvalue > 1e-4
-    assert stats.binomtest(found.as_good, REPEATS, one).pvalue > 1e-4
-    assert 0.1 < two < 0.6
-
-
-@pytest.mark.slow
-def test_a_pair_without_a_difference_keeps_its_level_beside_an_arm_that_differs():
-    """Observed minus expected rejects in 11% here; the standardized statistic in about 5%."""
-    draw = np.random.default_rng(5)
-    codes, subjects = ("EXP", "OTH", "CTL"), tuple(str(number) for number in range(120))
-    method = {"method": "permuted-blocks", "block_sizes": [4, 8]}
-    ratio = (("EXP", 1), ("OTH", 2), ("CTL", 1))
-    used = Procedure(method, ratio, "", ("s",), subjects, (("x",),) * 120)
-    strata, rejected, trials = np.array(["x"] * 120), 0, 400
-    for trial_number in range(trials):
-        again = run_arms([used], subjects, codes, repeats=400, seed=trial_number + 1).given
-        arm = run_arms([used], subjects, codes, repeats=1, seed=10_000 + trial_number).given
-        hidden = draw.exponential(np.where(arm[:, 0] == 1, 800, 100))
-        left = draw.uniform(30, 200, 120)
-        days, event = np.ceil(np.minimum(hidden, left)).astype(int), (hidden <= left).astype(int)
-        given = np.concatenate([arm, again], axis=1)
-        z = pair_z(days, event, strata, given == 0, given == 2)
-        rejected += (1 + (abs(z[1:]) >= abs(z[0]) - 1e-9).sum()) / 401 <= 0.05
-    assert stats.binomtest(rejected, trials, 0.05).pvalue > 1e-3
 
 
 def test_a_dropped_arm_is_compared_with_those_who_could_have_got_it():
@@ -399,7 +242,7 @@ def test_a_package_stays_under_what_is_announced_for_it_whoever_is_in_which_arm(
     )
     made = Trial(arms, 40, dropped_after=20)
     limits = set()
-    for shift in range(3):
+    for shift in range(2):
         records = [
             SubjectRecord(each.course, arms[(place * shift) % count])
             for place, each in enumerate(made.records)
@@ -412,3 +255,46 @@ def test_a_package_stays_under_what_is_announced_for_it_whoever_is_in_which_arm(
         rows = len(files["adsl.csv"]) + len(files["adtte.csv"])  # all labels are of one length
         assert len(pack(files)) - rows < 0.7 * (min(limits) - rows)
     assert len(limits) == 1
+
+
+@given(
+    people=st.lists(
+        st.tuples(
+            st.integers(0, 3),  # arm
+            st.integers(0, 60),  # last day
+            st.booleans(),  # death on it
+            st.sampled_from(["yes", "no"]),
+            st.integers(0, 1),  # list
+        ),
+        max_size=9,
+    ),
+    controls=st.sampled_from(["PBO", "", "LOW PBO"]),
+)
+@settings(max_examples=25, deadline=None)
+def test_a_package_comes_out_whatever_happened(people, controls):
+    """No failure, no number that is none, no line that is too wide: a failure would tell an arm."""
+    arms = arms_of("LOW MID HIG PBO", controls)
+    records, taken = [], {0: [], 1: []}
+    for number, (place, last, died, level, part) in enumerate(people):
+        on = START + timedelta(days=last)
+        course = Course(
+            f"{number:03}", "0101", "FR", {"visceral": level}, START,
+            died_on=on if died else None, last_contact_on=on,
+        )  # fmt: skip
+        part = 0 if place == 0 else part  # the second list is without the first arm
+        taken[part].append((course.subject, level))
+        records.append(SubjectRecord(course, arms[place]))
+    used = [
+        blocks([each for each, _ in rows], arms[part:], [level for _, level in rows])
+        for part, rows in taken.items()
+        if rows
+    ]
+    files = build_package(records, CUT, study_title="Study", procedures=used, arms=arms)
+    results = json.loads(files["results.json"], parse_constant=pytest.fail)  # NaN, Infinity
+    counted = results["end_points"]["OS"]
+    assert sum(arm["subjects"] for arm in counted["arms"]) == len(people)
+    for each in counted["pairs"]:
+        codes = (each["first"], each["second"])
+        both = sum(record.arm.code in codes for record in records)
+        assert each["subjects"] + each["left_out"] == both
+    assert max(len(line) for line in files["summary.txt"].decode().splitlines()) <= 100
