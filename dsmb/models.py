@@ -142,3 +142,30 @@ class SealedPack(models.Model):
 
     def __str__(self) -> str:
         return f"Pack {self.pk} of {self.centre_id}"
+
+
+@audited_fields(
+    "study", "made_at", "list_number", "subjects", "size", "sha256", "keys_sha256", "facts_sha256"
+)
+class PaperPack(models.Model):
+    """The sealed randomization pack of one study: the next places, for when the system is down.
+
+    Written once, by the unblinded side. What it shows are blinded facts, and a size that hangs on
+    the number of strata and centres and on the longest label.
+    """
+
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="paper_packs")
+    made_at = models.DateTimeField(help_text="Business time. Places used later are still in it.")
+    list_number = models.PositiveIntegerField(help_text="Of the list in use at that time.")
+    subjects = models.PositiveIntegerField(help_text="Randomized in the study at that time.")
+    size = models.PositiveIntegerField()
+    sha256 = models.CharField(max_length=64, help_text="Of the sealed file.")
+    keys_sha256 = models.CharField(max_length=64, help_text="Of the public keys that open it.")
+    facts_sha256 = models.CharField(max_length=64, help_text="Of the blinded facts it rests on.")
+    sealed = models.BinaryField(editable=False)
+
+    class Meta:
+        indexes = [models.Index("study", models.F("id").desc(), name="paper_pack_newest")]
+
+    def __str__(self) -> str:
+        return f"Paper {self.pk} of {self.study_id}"

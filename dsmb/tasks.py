@@ -21,10 +21,12 @@ def watch_study(pk: int) -> None:
 
 @unblinded_task
 def unblinded_renew_packs() -> None:
-    """Make the sealed code-break packs that are due."""
+    """Make the sealed code-break packs and randomization packs that are due."""
     from dsmb.unblinded.packs import work_packs
+    from dsmb.unblinded.paper import work_papers
 
     work_packs()
+    work_papers()
 
 
 @unblinded_task

@@ -6,6 +6,11 @@ from dsmb import views, views_opened, views_packs
 
 urlpatterns = [
     path("studies/<slug:code>/packs/", views_packs.Packs.as_view(), name="packs"),
+    path(
+        "studies/<slug:code>/packs/paper/",
+        views_packs.DownloadPaper.as_view(),
+        name="download-paper",
+    ),
     path("centres/<int:pk>/pack/", views_packs.DownloadPack.as_view(), name="download-pack"),
     path("studies/<slug:code>/treatments/", views_opened.OpenedPage.as_view(), name="opened"),
     path(

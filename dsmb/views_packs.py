@@ -1,4 +1,4 @@
-"""Pages of the sealed code-break packs on the blinded side. Nobody here can open one."""
+"""Pages of the sealed packs on the blinded side. Nobody here can open one."""
 
 from typing import Any
 
@@ -6,9 +6,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from dsmb import packs
+from dsmb.models import PaperPack, SealedPack
+from dsmb.paper import newest_paper, paper_name, paper_row
 from enrolment.access import allowed, centres_for, require
 from enrolment.models import Centre
 from enrolment.pages import Page, StudyAct
+from iwrs.forms import PortalForm
 from iwrs.permissions import Act
 
 
@@ -21,6 +24,7 @@ class Packs(StudyAct):
         context = {
             "study": self.study,
             "rows": packs.rows(self.study),
+            "paper": paper_row(self.study),
             "may_record": allowed(self.person, Act.RECORD_OPENING, self.study),
         }
         return render(request, "dsmb/packs.html", context)
@@ -44,7 +48,26 @@ class DownloadPack(Page):
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
         pack = packs.newest_pack(self.centre)
-        response = HttpResponse(bytes(pack.sealed), content_type="application/octet-stream")
-        name = packs.file_name(pack)
-        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-        return response
+        return _handed_over(pack, packs.file_name(pack))
+
+
+class DownloadPaper(StudyAct):
+    """Hand over the study's newest randomization pack, to be kept outside the system."""
+
+    act = Act.KEEP_PACKS
+    sensitive = "a sealed randomization pack"
+    copied = True
+    heading = "Download the randomization pack"
+
+    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        return self.http_method_not_allowed(request)
+
+    def perform(self, form: PortalForm) -> HttpResponse:
+        pack = newest_paper(self.study)
+        return _handed_over(pack, paper_name(pack))
+
+
+def _handed_over(pack: SealedPack | PaperPack, name: str) -> HttpResponse:
+    response = HttpResponse(bytes(pack.sealed), content_type="application/octet-stream")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response

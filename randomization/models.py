@@ -267,13 +267,19 @@ class LateEntry(models.Model):
     """A randomization that happened on paper while the system was down, and was entered later.
 
     When it happened is `Randomization.occurred_at`; here stands when and why it was entered, and
-    which kit was handed out by the paper.
+    which place and kit the paper gave.
     """
 
     randomization = models.OneToOneField(
         Randomization, on_delete=models.PROTECT, related_name="late_entry"
     )
     reason = models.TextField()
+    paper_number = models.CharField(
+        max_length=9,
+        blank=True,
+        db_default="",
+        help_text="Names the place of the sealed paper, and was compared with the one taken.",
+    )
     paper_kit = models.CharField(max_length=7, blank=True, help_text="Empty when none was given.")
     kit_differs = models.BooleanField(
         default=False, help_text="The list gives another kit than the paper did."

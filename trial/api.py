@@ -23,6 +23,7 @@ EXAMPLE: dict[str, Any] = {
     "subject": "0101-003",
     "randomization_number": "57820316",
     "randomized_at": "2010-03-02T09:31:07Z",
+    "paper_number": "",
     "stratum": {"visceral": "yes", "sensitive": "yes"},
     "kit": KIT,
     "visits": [PLANNED_VISIT],
@@ -62,7 +63,8 @@ class Randomizations(StudyView):
         "`already_randomized`, and the first answer is under `randomization`.\n\n"
         "The body is empty, but for a randomization that was made on paper while the system was "
         "down: `occurred_at` says when, at most seven days ago, and `late_reason` why it is "
-        "entered late. It takes the next place of the list like every other.",
+        "entered late. It takes the next place of the list like every other; with a "
+        "`paper_number` only if that is the place which the paper gave.",
         request=RandomizationIn,
         request_example={},
         answer=RandomizationOut,
@@ -71,7 +73,7 @@ class Randomizations(StudyView):
             *("not_found", "already_randomized", "not_eligible", "screen_failed"),
             *("accrual_not_open", "accrual_full", "cap_reached", "centre_not_active"),
             "country_not_open",
-            *("no_list", "not_ready_to_randomize"),
+            *("no_list", "not_ready_to_randomize", "paper_not_next"),
             *("no_place", "no_kit", "gate_alarm", "gate_failed"),
         ],
         key_required=True,

@@ -20,6 +20,12 @@ class RandomizationIn(Strict):
     late_reason = serializers.CharField(
         required=False, max_length=2000, help_text="Why it is entered late; with `occurred_at`."
     )
+    paper_number = serializers.CharField(
+        required=False,
+        max_length=20,
+        help_text="Paper number that the emergency holder told, with `occurred_at`. Refused with "
+        "`paper_not_next` unless it is of the next place of the stratum and of the centre's kits.",
+    )
     paper_kit = serializers.CharField(
         required=False,
         max_length=7,
@@ -34,8 +40,12 @@ def late_of(sent: dict[str, Any]) -> Late | None:
         return None
     if "occurred_at" not in sent:
         raise Invalid({"occurred_at": "Say when it was made on paper."})
-    reason, kit = sent.get("late_reason", ""), sent.get("paper_kit", "")
-    return Late(sent["occurred_at"], reason, kit)
+    return Late(
+        sent["occurred_at"],
+        sent.get("late_reason", ""),
+        sent.get("paper_kit", ""),
+        sent.get("paper_number", ""),
+    )
 
 
 class RandomizationOut(serializers.Serializer[Randomized]):
@@ -47,6 +57,9 @@ class RandomizationOut(serializers.Serializer[Randomized]):
         help_text="Eight digits that say nothing of treatment, block or order.",
     )
     randomized_at = serializers.DateTimeField(source="randomization.occurred_at")
+    paper_number = serializers.CharField(
+        help_text="Of a randomization made on paper while the system was down; else empty."
+    )
     stratum = serializers.SerializerMethodField(
         help_text="Factor to level, as the allocation used them."
     )

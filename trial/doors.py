@@ -170,6 +170,7 @@ PORTAL = {
     # sealed packs
     "packs": on_study(Act.KEEP_PACKS),
     "download-pack": on_centre(Act.KEEP_PACKS),
+    "download-paper": on_study(Act.KEEP_PACKS),
     "record-opening": on_centre(Act.RECORD_OPENING),
     "emergency-procedure": on_centre(Act.SEE_CENTRES),
     # the audit trail

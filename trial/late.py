@@ -4,18 +4,22 @@ Both clocks are kept: when it happened is given, when it was recorded is the dat
 takes the next place of the list like every other, so nobody chooses a place or a kit by entering.
 The kit that the paper gave is compared with the one that the list gives, and never refused: a
 refusal would say, for one kit after the other, which of them hold the treatment of the next place.
+The number of the paper is compared too, and refused when it is not of the very next place: its
+codes are random, so a refusal tells the order of places and nothing else.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from dispensing.kit_number import fault
 from dispensing.models import Kit
+from dispensing.services import use_until
 from enrolment.models import Subject
 from enrolment.records import screening_record
-from iwrs import clock
+from iwrs import clock, gate, paper_number
 from iwrs.actors import Actor
-from iwrs.problems import Invalid
+from iwrs.paper_number import normalised
+from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Record
 from randomization.models import LateEntry, Randomization
 
@@ -24,11 +28,17 @@ LONGEST = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Late:
-    """When it happened (aware), why it is entered late, and the kit of the paper, if any."""
+    """When it happened (aware), why it is entered late, and what the paper gave, if anything."""
 
     occurred_at: datetime
     reason: str
     paper_kit: str = ""
+    paper_number: str = ""
+
+    @property
+    def number(self) -> str:
+        """The paper number as it is stored, however it was typed."""
+        return normalised(self.paper_number)
 
 
 def require_possible(subject: Subject, late: Late) -> None:
@@ -48,8 +58,31 @@ def require_possible(subject: Subject, late: Late) -> None:
         problems["late_reason"] = "Say why it is entered late."
     if late.paper_kit and fault(late.paper_kit):
         problems["paper_kit"] = fault(late.paper_kit)
+    if late.number and paper_number.fault(late.number):
+        problems["paper_number"] = paper_number.fault(late.number)
     if problems:
         raise Invalid(problems)
+
+
+def require_next_on_paper(subject: Subject, number: str, *, on: date) -> None:
+    """Raise `Problem` unless the paper gave the very next place of the stratum and of the cover.
+
+    Within the act, just before the place is taken; `on` is the day on which the paper gave it.
+    """
+    place, cover = paper_number.parts(number)
+    until = use_until(subject.study.definition, on)
+    wrong = gate.call("next_on_paper", subject.pk, place, cover, until)
+    if not wrong:
+        return
+    where = "stratum" if wrong == "stratum" else "centre's kits"
+    raise Problem(
+        code="paper_not_next",
+        title=f"Paper number {number} is not the next one of the {where}.",
+        action="Nothing was saved. Enter the subjects of your centre in the order of the paper. "
+        "If you did, another centre may have to enter a subject first: try again later. If it is "
+        "refused again, ask the study manager.",
+        errors={"paper_number": "This number is not the next one."},
+    )
 
 
 def record_late(
@@ -60,6 +93,7 @@ def record_late(
         randomization=randomization,
         reason=late.reason.strip(),
         paper_kit=late.paper_kit,
+        paper_number=late.number,
         kit_differs=late.paper_kit not in ("", kit.number if kit else ""),
         entered_by=by.label,
         entered_at=at,
@@ -77,6 +111,8 @@ def late_record(entry: LateEntry) -> Record:
             "number": randomization.number,
             "randomized at": randomization.occurred_at,
             "reason": entry.reason,
+            # As signed before papers had numbers, where there is none.
+            **({"paper number": entry.paper_number} if entry.paper_number else {}),
             "kit by the paper": entry.paper_kit,
             "kit differs": entry.kit_differs,
         },

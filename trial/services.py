@@ -18,21 +18,25 @@ from iwrs.models import Study
 from iwrs.problems import Problem
 from iwrs.signatures import Signature
 from iwrs.signatures.services import keep, require_shown
-from randomization.models import Randomization
+from randomization.models import LateEntry, Randomization
 from randomization.services import allocate, list_in_use, no_list
 from trial.caps import require_place
-from trial.late import Late, late_record, record_late, require_possible
+from trial.late import Late, late_record, record_late, require_next_on_paper, require_possible
 
 
 @dataclass(frozen=True)
 class Randomized:
-    """What a site learns: the number, the kit to hand over, and whether it is news."""
+    """What a site learns: the number, the kit to hand over, and whether it is news.
+
+    `paper_number` is empty unless it was made on paper with one.
+    """
 
     subject: Subject
     randomization: Randomization
     kit: Kit | None
     visits: list[Visit]
     first_time: bool
+    paper_number: str = ""
 
 
 def randomize(
@@ -44,7 +48,8 @@ def randomize(
     Idempotent: a subject who is randomized already gets the first answer (`first_time` False).
     Raises `Problem` when the study, the centre or the subject is not ready, and the one identical
     refusal when the centre has no kit. With `late` it happened on paper while the system was down:
-    everything is as of that moment, also while accrual of the study is paused.
+    everything is as of that moment, also while accrual of the study is paused. A paper number that
+    is not of the next place is refused (`paper_not_next`).
     """
     with act("randomize", by=by, why=late.reason if late else ""):
         # The centre first: randomizations at one centre take its cover one after the other, so
@@ -64,7 +69,7 @@ def randomize(
             record = screening_record(subject) if signature else None  # the act changes none of it
             if signature and record:
                 require_shown(signature, record)
-            done = _randomized(subject, by=by)
+            done = _randomized(subject, by=by, paper_number=late.number if late else "")
         if late:
             entry = record_late(done.randomization, late, done.kit, by=by, at=entered_at)
             record = late_record(entry)
@@ -74,15 +79,20 @@ def randomize(
         return done
 
 
-def _randomized(subject: Subject, *, by: Actor) -> Randomized:
-    """Place, kit and schedule of a subject who is ready, within the act."""
+def _randomized(subject: Subject, *, by: Actor, paper_number: str) -> Randomized:
+    """Place, kit and schedule of a subject who is ready, within the act.
+
+    With the number of a paper, the place and the kit are those that the paper gave, or none.
+    """
     # The schedule first and the place late: others of the stratum wait from there on.
     moment = clock.now()
     today = clock.local_date(moment, subject.centre.time_zone)
     plan = create_schedule(subject, anchor=today)
+    if paper_number:
+        require_next_on_paper(subject, paper_number, on=today)
     randomization = allocate(subject, by=by, at=moment)
     kit = assign(plan.dispensations[0], on=today)
-    return Randomized(subject, randomization, kit, plan.visits, first_time=True)
+    return Randomized(subject, randomization, kit, plan.visits, True, paper_number)
 
 
 def first_answer(subject: Subject) -> Randomized:
@@ -90,9 +100,9 @@ def first_answer(subject: Subject) -> Randomized:
     first = subject.dispensations.filter(number=0).select_related("kit__lot").first()
     ahead = subject.study.definition.schedule.plan_ahead
     visits = list(subject.visits.filter(number__lte=ahead).order_by("number"))
-    return Randomized(
-        subject, subject.randomization, first.kit if first else None, visits, first_time=False
-    )
+    late = LateEntry.objects.filter(randomization=subject.randomization).first()
+    kit, number = first.kit if first else None, late.paper_number if late else ""
+    return Randomized(subject, subject.randomization, kit, visits, False, number)
 
 
 def _require_ready(subject: Subject, *, paused_too: bool) -> None:

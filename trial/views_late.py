@@ -34,6 +34,16 @@ class LateForm(SignedForm):
             "2011-02-11T09:30.",
         },
     )
+    paper_number = forms.CharField(
+        label="Paper number",
+        help_text="As the emergency holder told it, for example 7K3M-Q9TX. Leave it empty when "
+        "there was none.",
+        required=False,
+        max_length=20,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "characters", "class": "short"}
+        ),
+    )
     paper_kit = forms.CharField(
         label="Number of the kit that the paper gave",
         help_text="Seven digits. Leave it empty when no kit was given.",
@@ -58,8 +68,9 @@ class RandomizeLate(Signing, SubjectAct):
     explain = (
         "Only for a subject who was randomized while the system was down. Enter such subjects in "
         "the order in which they were randomized. The subject takes the next place of the list, "
-        "and the kit of that place. If the paper gave another kit, this is recorded for the "
-        "study's staff. It cannot be undone."
+        "and the kit of that place. A paper number that is not of the next place is refused, and "
+        "nothing is saved. If the paper gave another kit, this is recorded for the study's staff. "
+        "It cannot be undone."
     )
     submit = "Sign and enter"
     grave = True
@@ -81,7 +92,10 @@ class RandomizeLate(Signing, SubjectAct):
         typed = form.cleaned_data
         zone = ZoneInfo(self.subject.centre.time_zone)
         late = Late(
-            typed["occurred_at"].replace(tzinfo=zone), typed["late_reason"], typed["paper_kit"]
+            typed["occurred_at"].replace(tzinfo=zone),
+            typed["late_reason"],
+            typed["paper_kit"],
+            typed["paper_number"],
         )
         done = randomize(self.subject, by=self.by, signature=self.sign(form), late=late)
         again = "" if done.first_time else "?again=1"

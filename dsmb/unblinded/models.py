@@ -1,4 +1,6 @@
-"""To whom packages and packs are sealed. Here, so that nobody on the blinded side adds a key."""
+"""To whom packages and packs are sealed. Here, so that nobody on the blinded side adds a key.
+And the random codes by which a randomization on paper is recognized when it is entered.
+"""
 
 from django.db import models
 
@@ -58,3 +60,38 @@ class EmergencyHolder(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class PaperPlace(models.Model):
+    """The code of one place of a list in the randomization packs. Written once, at random.
+
+    A later pack keeps the code of a place that was not used. Nobody's arm moves it.
+    """
+
+    entry = models.OneToOneField(
+        "randomization.ListEntry", on_delete=models.DO_NOTHING, related_name="+"
+    )
+    code = models.CharField(max_length=4)
+
+    class Meta:
+        db_table = 'unblinded"."paper_place'
+
+    def __str__(self) -> str:
+        return f"{self.entry_id}"
+
+
+class PaperCover(models.Model):
+    """The code of one position of a cover cohort in the randomization packs. Written once."""
+
+    cohort = models.ForeignKey("dispensing.Cohort", on_delete=models.DO_NOTHING, related_name="+")
+    position = models.PositiveSmallIntegerField()
+    code = models.CharField(max_length=4)
+
+    class Meta:
+        db_table = 'unblinded"."paper_cover'
+        constraints = [
+            models.UniqueConstraint("cohort", "position", name="one_paper_code_per_position")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.cohort_id}/{self.position}"

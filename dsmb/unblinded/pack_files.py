@@ -45,7 +45,7 @@ def pack_files(about: About, codes: Sequence[Code]) -> dict[str, bytes]:
 
 
 def _read_me(about: About, codes: Sequence[Code]) -> bytes:
-    return _text(
+    return text_file(
         "CODE-BREAK PACK FOR EMERGENCIES",
         *([SIMULATED] if about.simulated else []),
         "",
@@ -82,7 +82,7 @@ def _index(codes: Sequence[Code]) -> bytes:
 
 
 def _one(about: About, code: Code) -> bytes:
-    return _text(
+    return text_file(
         *([SIMULATED] if about.simulated else []),
         f"Study:                 {about.study}",
         f"Centre:                {about.centre}",
@@ -97,6 +97,7 @@ def _one(about: About, code: Code) -> bytes:
     )
 
 
-def _text(*lines: str) -> bytes:
+def text_file(*lines: str) -> bytes:
+    """These lines as the content of a file."""
     # As Windows writes lines too: nobody knows on which computer this is opened.
     return "\r\n".join([*lines, ""]).encode("utf-8")

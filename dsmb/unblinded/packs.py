@@ -7,10 +7,11 @@ login may write the definition and the title, and sees when a pack is missing.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 from django.contrib.postgres.aggregates import ArrayAgg
@@ -38,6 +39,7 @@ from randomization.unblinded.models import Allocation, RandomizationList
 SMALLEST = 16 * 1024
 TITLE_BYTES = 120  # of the study's title; its code of at most 40 stands before it
 STUDY_BYTES = 40 + len(", ") + TITLE_BYTES
+Made = TypeVar("Made")
 log = structlog.get_logger(__name__)
 
 
@@ -47,6 +49,11 @@ def make_packs(study: Study, *, by: Actor) -> list[SealedPack]:
     Raises `Problem` when the study has no emergency holder: nobody could open a pack; and when
     its definition has other arm codes than its list.
     """
+    return _make(study, require_holders(study), list(study.centres.all()), by=by)
+
+
+def require_holders(study: Study) -> list[EmergencyHolder]:
+    """The study's emergency holders. Raises `Problem` when there is none."""
     holders = list(current_holders(study))
     if not holders:
         raise Problem(
@@ -55,7 +62,7 @@ def make_packs(study: Study, *, by: Actor) -> list[SealedPack]:
             action="Register the public key of an emergency holder first. Nobody could open a "
             "pack without one.",
         )
-    return _make(study, holders, list(study.centres.all()), by=by)
+    return holders
 
 
 def work_packs() -> int:
@@ -64,14 +71,19 @@ def work_packs() -> int:
     One study that fails does not stop the others. Its error goes to this process's log, without
     values.
     """
-    made = 0
-    with_holder = EmergencyHolder.objects.filter(ended_at=None).values("study_id")
-    for study in Study.objects.filter(pk__in=with_holder).order_by("pk"):
+    return sum(len(made) for made in with_holders(renew_packs, "sealed packs failed"))
+
+
+def with_holders(renew: Callable[[Study], Made], failed: str) -> Iterator[Made]:
+    """Run `renew` for every study with an emergency holder, one after the other."""
+    holders = EmergencyHolder.objects.filter(ended_at=None).values("study_id")
+    for study in Study.objects.filter(pk__in=holders).order_by("pk"):
         try:
-            made += len(renew_packs(study))
+            made = renew(study)
         except Exception as error:  # whatever it is: the next study has its emergencies too
-            log.error("sealed packs failed", study=study.pk, **without_values(error))
-    return made
+            log.error(failed, study=study.pk, **without_values(error))
+        else:
+            yield made
 
 
 def renew_packs(study: Study) -> list[SealedPack]:
@@ -123,9 +135,9 @@ def _make(
         labels = {arm.code: arm.label for arm in definition_of_list(study).arms}
         codes = _codes(study, labels)
         at = clock.study_now(study.replay_now)
-        every, in_use = list(study.centres.all()), _list_in_use(study)
+        every, in_use = list(study.centres.all()), list_in_use_now(study)
         about = {centre.pk: _about(study, centre, at, in_use) for centre in every}
-        size = _one_size(_needed(about, codes, labels))
+        size = one_size(_needed(about, codes, labels))
         sealed_size = ciphertext_size(size, len(holders))
         if any(each.size != sealed_size for each in newest_packs(study)):
             centres = every  # one size for all, so all grow together
@@ -179,7 +191,7 @@ def _codes(study: Study, labels: Mapping[str, str]) -> dict[int, list[Code]]:
 
 def _about(study: Study, centre: Centre, at: datetime, list_in_use: str) -> About:
     return About(
-        study=f"{study.code}, {_one_line(study.title)}",
+        study=name_of(study),
         centre=str(centre),
         made_at=at,
         list_in_use=list_in_use,
@@ -187,7 +199,12 @@ def _about(study: Study, centre: Centre, at: datetime, list_in_use: str) -> Abou
     )
 
 
-def _list_in_use(study: Study) -> str:
+def name_of(study: Study) -> str:
+    """Code and title on one line of at most `STUDY_BYTES`."""
+    return f"{study.code}, {_one_line(study.title)}"
+
+
+def list_in_use_now(study: Study) -> str:
     active = RandomizationList.objects.filter(study=study, status="active").first()
     if active is None:
         return "none is in use yet"
@@ -200,7 +217,7 @@ def _one_line(title: str) -> str:
     return plain.encode()[:TITLE_BYTES].decode(errors="ignore")
 
 
-def _one_size(needed: int) -> int:
+def one_size(needed: int) -> int:
     """Bytes to which every pack of the study is padded: what the largest could need, rounded up."""
     size = SMALLEST
     while size < needed:

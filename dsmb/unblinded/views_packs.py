@@ -8,9 +8,11 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 
 from dsmb.packs import rows
+from dsmb.paper import paper_row
 from dsmb.unblinded.holders import current_holders, end_holder, register_holder
 from dsmb.unblinded.models import EmergencyHolder
 from dsmb.unblinded.packs import keys_sha256, make_packs
+from dsmb.unblinded.paper import make_paper
 from dsmb.unblinded.views import public_key_field
 from enrolment.pages import StudyAct
 from iwrs.forms import PortalForm, choice_field, reason_field
@@ -61,6 +63,7 @@ class Packs(StudyAct):
             "ended": [each for each in holders if each.ended_at is not None],
             "keys": keys_sha256(current),
             "rows": rows(self.study),
+            "paper": paper_row(self.study),
         }
         return render(request, "dsmb/unblinded/packs.html", context)
 
@@ -126,12 +129,16 @@ class EndHolder(_PackAct):
 
 
 class MakePacks(_PackAct):
-    """Make the packs of all centres now, without waiting for the worker."""
+    """Make all packs now, the randomization pack too, without waiting for the worker."""
 
     heading = "Make all packs now"
-    explain = "Every centre gets a new pack. The portal offers the new files for download."
+    explain = (
+        "Every centre gets a new pack, and the study a new randomization pack. The portal offers "
+        "the new files for download."
+    )
     submit = "Make the packs"
 
     def perform(self, form: PortalForm) -> HttpResponse:
         made = make_packs(self.study, by=self.by)
-        return self.done(f"{len(made)} pack{'s' if len(made) != 1 else ''} made.")
+        paper = " and the randomization pack" if make_paper(self.study, by=self.by) else ""
+        return self.done(f"{len(made)} pack{'s' if len(made) != 1 else ''}{paper} made.")

@@ -174,6 +174,12 @@ CATALOGUE: dict[str, Meaning] = {
         "The subject is not randomized.",
         "Randomize the subject first. The status is 404 when the randomization itself is read.",
     ),
+    "paper_not_next": Meaning(
+        409,
+        "The paper number is not of the next place of the stratum or of the centre's kits.",
+        "Nothing was saved. Enter the subjects of the centre in the order of the paper; then try "
+        "again later, since another centre may have to enter one first.",
+    ),
     # dispensing
     "no_kit": Meaning(
         409,
@@ -253,6 +259,9 @@ CATALOGUE: dict[str, Meaning] = {
     ),
     "no_pack": Meaning(
         409, "The centre has no sealed pack yet.", "Ask the study's unblinded statistician."
+    ),
+    "no_paper": Meaning(
+        409, "The study has no randomization pack.", "Ask the study's unblinded statistician."
     ),
     "no_emergency_holder": Meaning(
         409, "The study has no emergency holder.", "Register a holder's public key first."

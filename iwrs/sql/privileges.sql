@@ -89,10 +89,10 @@ REVOKE INSERT, UPDATE ON public.dispensing_kit, public.dispensing_lot, public.di
 GRANT INSERT, UPDATE ON public.dispensing_kit, public.dispensing_lot, public.dispensing_cohort
     TO iwrs_unblinded;
 
--- Sealed code-break packs are made by the unblinded side, once; a holder's key is replaced by
+-- Sealed packs are made by the unblinded side, once; a holder's key is replaced by
 -- another row.
-REVOKE INSERT, UPDATE ON public.dsmb_sealedpack FROM iwrs_blinded;
-GRANT INSERT ON public.dsmb_sealedpack TO iwrs_unblinded;
+REVOKE INSERT, UPDATE ON public.dsmb_sealedpack, public.dsmb_paperpack FROM iwrs_blinded;
+GRANT INSERT ON public.dsmb_sealedpack, public.dsmb_paperpack TO iwrs_unblinded;
 
 -- Work for the unblinded worker: asked for by the blinded side, answered by the other.
 REVOKE UPDATE ON public.dispensing_supplyrun, public.dsmb_extract FROM iwrs_blinded;
@@ -111,7 +111,8 @@ GRANT UPDATE (reduced_on, reason, in_error) ON public.dispensing_dosereduction T
 -- The list and who got what are written once: entries by the unblinded side, the rest by gates.
 REVOKE UPDATE ON unblinded.simulation_run FROM iwrs_unblinded;
 REVOKE UPDATE ON unblinded.list_entry, unblinded.list_origin, unblinded.imported_file, unblinded.cover_kit,
-    unblinded.call_release, unblinded.forced_allocation
+    unblinded.call_release, unblinded.forced_allocation, unblinded.paper_place,
+    unblinded.paper_cover
     FROM iwrs_unblinded;
 REVOKE INSERT, UPDATE ON unblinded.allocation, unblinded.kit_assignment, unblinded.decision,
     unblinded.margin FROM iwrs_unblinded;

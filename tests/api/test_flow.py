@@ -62,7 +62,8 @@ def test_randomization_answers_number_kit_stratum_and_first_visits(edc: Edc, stu
     first = answer.json()
     stored = Randomization.objects.get(subject__number=number, study=study)
     assert set(first) == {
-        *("subject", "randomization_number", "randomized_at", "stratum", "kit", "visits")
+        *("subject", "randomization_number", "randomized_at", "paper_number"),
+        *("stratum", "kit", "visits"),
     }
     assert first["randomization_number"] == stored.number
     assert first["stratum"] == {"visceral": "no", "sensitive": "yes"}

@@ -30,6 +30,9 @@ COLUMNS_OF = {
     # So does a centre's sealed code-break pack, which only an emergency holder opens.
     "public.dsmb_sealedpack": {"sealed", "sha256"},
     "public.dsmb_sealedpackevent": {"sha256"},
+    # And a study's sealed randomization pack.
+    "public.dsmb_paperpack": {"sealed", "sha256"},
+    "public.dsmb_paperpackevent": {"sha256"},
 }
 
 _MONTHS = "|".join(datetime(2000, month, 1).strftime("%B") for month in range(1, 13))  # noqa: DTZ001

@@ -79,6 +79,15 @@ def take_kit(caller: psycopg.Connection, subject: Subject) -> int:
     return assign(caller, plan(caller, subject))
 
 
+def on_paper(caller: psycopg.Connection, subject: Subject, place: str, cover: str) -> str:
+    """Ask whether these codes are those of the next place; what is wrong with them."""
+    row = caller.execute(
+        "SELECT gate.next_on_paper(%s, %s, %s, %s)",
+        [subject.pk, place, cover, clock.today() + timedelta(days=60)],
+    ).fetchone()
+    return row[0]
+
+
 def request(caller: psycopg.Connection, subject: Subject) -> int:
     """Ask for a code break; returns the request's key."""
     row = caller.execute(

@@ -5,11 +5,12 @@ one: cover that runs out, kits that are not there, code breaks beyond the budget
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import pyrage
@@ -25,7 +26,9 @@ from dispensing.tasks import request_daily_supply
 from dispensing.unblinded.supply import work_supply_runs
 from dsmb.services import cut_data, request_extract
 from dsmb.tasks import watch_studies
+from dsmb.unblinded import paper_places
 from dsmb.unblinded.packs import work_packs
+from dsmb.unblinded.paper import work_papers
 from dsmb.unblinded.services import register_recipient_key, work_extracts
 from enrolment.models import Centre, Subject
 from enrolment.people import Person, add_to_centre
@@ -194,6 +197,7 @@ def play(cast: Cast, log: Log, *, whole: bool = True) -> Played:
             _correct_a_progression(cast, study, log, played)
             _record_an_opening(cast, study, played)
             _come_and_go(cast, study)
+            _make_paper(study, log)
             play_rules(study, cast.person, cast.edc, played.keep)
             _extract(cast, study, log)
         _beat(log)
@@ -333,6 +337,19 @@ def _record_an_opening(cast: Cast, study: Study, played: Played) -> None:
     played.keep("code breaks", browser.get(reverse("code-breaks", args=[study.code])))
 
 
+def _make_paper(study: Study, log: Log) -> None:
+    """A randomization pack, whose codes are the same in both plays: the desk tells them to sites,
+    so they are an input, and random ones would differ whatever the arms.
+    """
+    with unblinded_at_work(log), patch.object(paper_places, "drawn", counted_codes):
+        assert work_papers() == 1
+
+
+def counted_codes(count: int, *, taken: Iterable[str] = ()) -> list[str]:
+    first = len(set(taken))
+    return [f"{number:04d}" for number in range(first, first + count)]
+
+
 def _randomized(study: Study) -> list[Subject]:
     return list(Subject.objects.filter(study=study, status="randomized").order_by("pk"))
 
@@ -373,6 +390,7 @@ def _beat(log: Log) -> None:
     with unblinded_at_work(log):
         work_supply_runs()
         work_packs()
+        work_papers()
     outbox.deliver_due(limit=1000)
 
 

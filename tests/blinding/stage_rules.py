@@ -11,12 +11,15 @@ from typing import Any
 from django.test import Client
 from django.urls import reverse
 
+from dsmb.unblinded.paper_places import next_kits, next_places
 from enrolment.models import Centre, Subject
 from iwrs import clock
 from iwrs.accounts.models import Role, User
 from iwrs.models import Study
+from randomization.unblinded.models import RandomizationList
 from tests import factories as make
 from tests.api.client import Edc, screening_body
+from tests.roles import as_unblinded
 from tests.signing import sign_page
 
 Keep = Callable[[str, Any], Any]
@@ -40,11 +43,29 @@ def _enter_late(study: Study, edc: Edc, keep: Keep) -> None:
         "late_reason": "The line was down",
         "paper_kit": PAPER_KIT,
     }
+    wrong = keep(
+        "entered out of order",
+        edc.post(
+            f"subjects/{number}/randomization", body | {"paper_number": "ZZZZ-ZZZZ"}, key="order"
+        ),
+    )
+    assert wrong.json()["code"] == "paper_not_next"
+    body["paper_number"] = _told_by_the_desk(study, number)
     entered = keep(
         "entered late", edc.post(f"subjects/{number}/randomization", body, key="entered-late")
     )
     assert entered.status_code == 201, entered.content.decode()
     keep("late again", edc.post(f"subjects/{number}/randomization", body, key="once-more"))
+
+
+def _told_by_the_desk(study: Study, number: str) -> str:
+    """The codes of the next place for a subject, as the desk reads them in the pack."""
+    subject = Subject.objects.select_related("centre").get(study=study, number=number)
+    with as_unblinded():
+        active = RandomizationList.objects.get(study=study, status="active")
+        place = next_places(active)[subject.stratum_key][0].code
+        cover = next_kits(study, clock.today())[subject.centre_id][0].code
+    return f"{place}-{cover}"
 
 
 def _mark_wrong_ones(investigator: User, edc: Edc, keep: Keep) -> None:

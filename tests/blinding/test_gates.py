@@ -233,8 +233,51 @@ def test_an_old_snapshot_is_refused_by_every_gate_that_changes_something(eve, ta
     eve.execute(f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {level}")
     assert refusal(hostile.allocate, eve, target.waiting[0]) == "IW500"
     assert refusal(hostile.assign, eve, visit, days_ahead=42) == "IW500"
+    assert refusal(hostile.on_paper, eve, target.waiting[0], "0000", "0000") == "IW500"
     assert refusal(hostile.request, eve, target.treated) == "IW500"
     assert refusal(hostile.reveal, eve, made) == "IW500"
+
+
+def test_asking_for_a_place_on_paper_tells_its_order_and_writes_nothing(eve, target, logins):
+    """Both codes are right for one place only, whoever asks for whichever subject."""
+    place, cover = _codes_of_next(logins, target)
+    one, other = target.waiting[:2]
+    before = _calls(logins, target)
+    for subject in (one, other):
+        assert hostile.on_paper(eve, subject, place, cover) == ""
+        assert hostile.on_paper(eve, subject, place, "0000") == "centre"
+        assert hostile.on_paper(eve, subject, "0000", cover) == "stratum"
+        for nothing in (None, ""):
+            assert hostile.on_paper(eve, subject, nothing, nothing) == "stratum"
+    assert refusal(hostile.on_paper, eve, target.treated, place, cover) == "IW001"
+    foreign = make.a_subject(make.a_centre(make.a_study(with_list=False)))
+    assert refusal(hostile.on_paper, eve, foreign, place, cover) == "IW002"
+    assert _calls(logins, target) == before
+    with eve.transaction():
+        hostile.take_kit(eve, one)
+    assert hostile.on_paper(eve, other, place, cover) == "stratum"
+
+
+def _codes_of_next(logins: Logins, target: Target) -> tuple[str, str]:
+    """Codes for the next place of the stratum and of the centre's cover, as a pack draws them."""
+    from dsmb.unblinded.paper import make_paper
+
+    with as_unblinded():
+        make.a_holder(target.study)
+        assert make_paper(target.study, by=make.TESTER)
+    owner = logins.owner()
+    [place] = owner.execute(
+        "SELECT p.code FROM unblinded.paper_place p"
+        " JOIN unblinded.list_entry e ON e.id = p.entry_id"
+        " WHERE e.stratum_key = %s AND e.position = 2",
+        [target.treated.stratum_key],
+    ).fetchone()
+    [cover] = owner.execute(
+        "SELECT p.code FROM unblinded.paper_cover p JOIN dispensing_cohort c ON c.id = p.cohort_id"
+        " WHERE c.centre_id = %s AND p.position = 2 ORDER BY c.id LIMIT 1",
+        [target.centre.pk],
+    ).fetchone()
+    return place, cover
 
 
 def _sent_visit_kit(target: Target, *, number: int) -> int:

@@ -30,6 +30,8 @@ MAY_RUN = {
     "gate.code_break_counts(p_study bigint) returns bigint[]",
     "gate.code_break_reveal(p_request bigint, p_at timestamp with time zone) returns text",
     "gate.has_cover(p_centre bigint, p_use_until date) returns boolean",
+    "gate.next_on_paper(p_subject bigint, p_place text, p_cover text, p_use_until date)"
+    " returns text",
     "gate.recipient_fingerprint(p_study bigint, p_recipient text) returns text",
     "public._pgtrigger_should_ignore(trigger_name name) returns boolean",
     "public.seal_history(p_most integer) returns integer",
@@ -111,7 +113,7 @@ def test_every_gate_pins_what_a_caller_could_turn(blinded):
     rows = blinded.execute(
         "SELECT proname, proconfig FROM pg_proc WHERE pronamespace = 'gate'::regnamespace"
     ).fetchall()
-    assert len(rows) == 8
+    assert len(rows) == 9
     for name, settings in rows:
         assert set(settings) >= PINNED, name
 

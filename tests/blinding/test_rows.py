@@ -10,6 +10,7 @@ import pytest
 
 from dsmb.services import cut_data, request_extract
 from dsmb.unblinded.packs import work_packs
+from dsmb.unblinded.paper import work_papers
 from dsmb.unblinded.services import register_recipient_key, work_extracts
 from iwrs import clock
 from iwrs.models import Study
@@ -78,6 +79,7 @@ def _seal_something(study: Study) -> None:
         make.a_holder(study)
         assert work_extracts() == 1
         assert work_packs() == 2
+        assert work_papers() == 1
 
 
 @pytest.mark.requirement("REQ-042")

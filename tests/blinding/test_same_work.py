@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from dsmb.unblinded.paper import make_paper
 from iwrs import clock
 from tests import factories as make
 from tests.blinding import coupled, hostile
@@ -86,6 +87,7 @@ def everything_seen(
         before = [_counted(eve, query) for query in (SERVER_COUNTERS, INDEX_COUNTERS)]
         for number, subject in enumerate(target.waiting[1:]):
             with eve.transaction():
+                seen[f"paper {number}"] = work(eve, ON_PAPER, subject.pk)
                 seen[f"allocate {number}"] = work(eve, "gate.allocate(%s)", subject.pk)
                 planned = hostile.plan(eve, subject)
                 seen[f"first kit {number}"] = work(eve, ASSIGN_NOW, planned)
@@ -118,6 +120,8 @@ def _added(before: dict[str, list[int]], after: dict[str, list[int]]) -> dict[st
 
 
 ASSIGN_NOW = "gate.assign_kit(%s, now()::date, now()::date + 60, now())"
+# The codes are wrong; which comes next is looked up all the same.
+ON_PAPER = "gate.next_on_paper(%s, '0000', '0000', now()::date + 60)"
 OPENING = "gate.code_break_opening(%s, 'Eve', 'Eve', 'other', 'x', now())"
 ASSIGN_LATER = "gate.assign_kit(%s, now()::date + 42, now()::date + 100, now())"
 
@@ -160,7 +164,11 @@ def tracks_swapped(as_it_is: str, changed: str) -> None:
 
 @pytest.fixture
 def target(committed_db) -> hostile.Target:
-    return hostile.a_target(cohorts=2, waiting=8)
+    made = hostile.a_target(cohorts=2, waiting=8)
+    with as_unblinded():
+        make.a_holder(made.study)
+        assert make_paper(made.study, by=make.TESTER)
+    return made
 
 
 @pytest.mark.parametrize(
@@ -216,7 +224,7 @@ def _compare(target: hostile.Target, rewrite: Rewrite, settings: str, visit: int
         second = everything_seen(changed, target, visit, settings)
         given = [_arms_given(database) for database in (as_it_is, changed)]
     # Every call was answered, both arms were given, and the copies did differ.
-    assert len(first) == 2 * 7 + 6
+    assert len(first) == 3 * 7 + 6
     assert first["statistics"] == [(0,)]
     assert len(given[0]) == 1 + 8
     assert len(set(given[0])) == 2

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection
 
-from dsmb.models import Extract, SealedPack
+from dsmb.models import Extract, PaperPack, SealedPack
 from dsmb.records import release_record
 from iwrs.accounts.models import User
 from iwrs.models import Study
@@ -156,7 +156,8 @@ def ciphertexts(study: Study) -> tuple[str, ...]:
     """SHA-256 of the encrypted files, which pages show."""
     extracts = Extract.objects.filter(study=study).order_by("pk")
     packs = SealedPack.objects.filter(centre__study=study).order_by("pk")
-    rows = [*extracts.values_list("sha256", flat=True), *packs.values_list("sha256", flat=True)]
+    papers = PaperPack.objects.filter(study=study).order_by("pk")
+    rows = [x for each in (extracts, packs, papers) for x in each.values_list("sha256", flat=True)]
     # A release is signed over the fingerprint of its file, so the record's own hash differs too.
     released = [release_record(each).sha256 for each in extracts]
     return (*(digest for digest in rows if digest), *released)

@@ -343,7 +343,7 @@ def test_the_command_registers_a_holder_and_writes_the_files(
         call_command("code_break_packs", *make_now)
         with pytest.raises(CommandError, match="no study with the code nowhere"):
             call_command("code_break_packs", "make", "--study", "nowhere", "--out", str(out))
-    written = sorted(out.iterdir())
+    written = sorted(out.glob("*-code-break-pack-*.age"))
     assert [path.name.split("-")[1] for path in written] == sorted(
         Centre.objects.values_list("number", flat=True)
     )

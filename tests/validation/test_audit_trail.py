@@ -48,6 +48,8 @@ WITHOUT_HISTORY = {
     "OpenedStudy": "written once by the act of unblinding, whose own row is audited",
     "OpenedAllocation": "written once by the act of unblinding, changed by nobody",
     "ImportedFile": "written once with its list, changed by nobody",
+    "PaperPlace": "a random code, written once; REVOKE UPDATE",
+    "PaperCover": "a random code, written once; REVOKE UPDATE",
     "CoverKit": "frozen; which kit serves which place of a cohort",
     # the seals over the history itself: written by seal_history only, and chained
     "Batch": "a link of the chain of seals",

@@ -47,10 +47,13 @@ class Command(BaseCommand):
 
     def _make(self, study: Study, out: Path, by: Actor) -> None:
         from dsmb.unblinded.packs import make_packs, write_packs
+        from dsmb.unblinded.paper import make_paper, write_paper
 
         out.mkdir(parents=True, exist_ok=True)  # before the work, which would be for nothing
         make_packs(study, by=by)
-        for path in write_packs(study, out):
+        paper = make_paper(study, by=by)
+        written = write_packs(study, out) + ([write_paper(paper, out)] if paper else [])
+        for path in written:
             self.stdout.write(f"{path}  {path.stat().st_size} bytes")
 
     def _register(self, study: Study, options: dict[str, Any], by: Actor) -> None:

@@ -1,0 +1,181 @@
+"""The sealed randomization pack of a study: its next places on paper, for when the system is down.
+
+Encrypted to the emergency holders, like the code-break packs. When it is made hangs on blinded
+facts only (`dsmb.paper.facts`), the hour, and who holds a key; its size on the number of strata
+and centres and on the longest label, as if every stratum and centre had all its places.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+from dispensing.services import use_until
+from dsmb.analysis import pack, pad, seal
+from dsmb.analysis.seal import PADDING_COST
+from dsmb.models import PaperPack
+from dsmb.packs import covered_now
+from dsmb.paper import Facts, facts, paper_name
+from dsmb.unblinded.holders import current_holders
+from dsmb.unblinded.models import EmergencyHolder
+from dsmb.unblinded.pack_files import About
+from dsmb.unblinded.packs import (
+    STUDY_BYTES,
+    keys_sha256,
+    list_in_use_now,
+    name_of,
+    one_size,
+    require_holders,
+    with_holders,
+)
+from dsmb.unblinded.paper_files import (
+    CoverLine,
+    Paper,
+    PaperCentre,
+    PaperStratum,
+    paper_files,
+)
+from dsmb.unblinded.paper_places import PLACES, calls_for_cover, next_kits, next_places
+from iwrs import clock
+from iwrs.actors import SYSTEM, Actor
+from iwrs.acts import act
+from iwrs.definition import StudyDefinition
+from iwrs.models import Study
+from randomization.unblinded.arms import definition_of_list
+from randomization.unblinded.design import sites
+from randomization.unblinded.models import RandomizationList
+
+RENEWED_AFTER = timedelta(hours=1)
+_WIDEST_KIT, _LONGEST_CODE = "000 000 0", "X" * 8
+
+
+def make_paper(study: Study, *, by: Actor) -> PaperPack | None:
+    """A new randomization pack, as of now; None when the study can have none (`paper.why_none`).
+
+    Raises `Problem` without an emergency holder, and when the definition has other arm codes than
+    the list.
+    """
+    return _make(study, require_holders(study), by=by)
+
+
+def work_papers() -> int:
+    """Make the randomization packs that are due in every study with a holder; how many."""
+    made = with_holders(renew_paper, "randomization pack failed")
+    return sum(each is not None for each in made)
+
+
+def renew_paper(study: Study) -> PaperPack | None:
+    """Make the study's randomization pack if it is due.
+
+    Due at once: there is none of the list in use, or the holders changed. Due once an hour: the
+    facts changed, of which randomizations use its places up.
+    """
+    holders = list(current_holders(study))
+    return _make(study, holders, by=SYSTEM) if holders and _due(study, holders) else None
+
+
+def write_paper(paper: PaperPack, out: Path) -> Path:
+    """Write the sealed file to a directory, and return the file."""
+    path = out / paper_name(paper)
+    path.write_bytes(bytes(paper.sealed))
+    return path
+
+
+def _rests_on(study: Study) -> Facts:
+    """The blinded facts, and how many calls used cover up, which only this side can count."""
+    known = facts(study)
+    told = f"{known.sha256} {calls_for_cover(study)}"
+    return replace(known, sha256=hashlib.sha256(told.encode()).hexdigest())
+
+
+def _due(study: Study, holders: Sequence[EmergencyHolder]) -> bool:
+    now = _rests_on(study)
+    newest = PaperPack.objects.filter(study=study).defer("sealed").order_by("-pk").first()
+    if newest is None or newest.list_number != now.list_number:
+        return now.list_number is not None
+    if newest.keys_sha256 != keys_sha256(holders):
+        return True
+    old = clock.study_now(study.replay_now) - newest.made_at >= RENEWED_AFTER
+    return old and newest.facts_sha256 != now.sha256
+
+
+def _make(study: Study, holders: Sequence[EmergencyHolder], *, by: Actor) -> PaperPack | None:
+    with act("make randomization pack", by=by):
+        definition = definition_of_list(study)
+        active = RandomizationList.objects.filter(study=study, status="active").first()
+        if active is None or active.dynamic or definition.randomization.forced_allocation:
+            return None
+        rests_on = _rests_on(study)  # before the places: what changes in between makes it due again
+        paper = _paper(study, definition, active, rests_on.subjects)
+        size = one_size(len(pack(paper_files(_fullest(paper)))) + PADDING_COST)
+        payload = pad(pack(paper_files(paper)), size=size)
+        sealed = seal(payload, [holder.public_key for holder in holders])
+        return PaperPack.objects.create(
+            study=study,
+            made_at=paper.about.made_at,
+            list_number=active.number,
+            subjects=rests_on.subjects,
+            size=len(sealed),
+            sha256=hashlib.sha256(sealed).hexdigest(),
+            keys_sha256=keys_sha256(holders),
+            facts_sha256=rests_on.sha256,
+            sealed=sealed,
+        )
+
+
+def _paper(
+    study: Study, definition: StudyDefinition, active: RandomizationList, subjects: int
+) -> Paper:
+    at = clock.study_now(study.replay_now)
+    labels = {arm.code: arm.label for arm in definition.arms}
+    names = {each.key: each.label for each in definition.strata(sites(study, definition))}
+    about = About(name_of(study), "", at, list_in_use_now(study), study.simulated)
+    strata = tuple(
+        PaperStratum(
+            names.get(key, key),
+            # `get`: the text of a KeyError would carry the arm into the log.
+            tuple((place.code, labels.get(place.arm, place.arm)) for place in places),
+        )
+        for key, places in next_places(active).items()
+    )
+    centres = _centres(study, definition, at.date())
+    return Paper(about, tuple(labels.values()), strata, centres, subjects)
+
+
+def _centres(study: Study, definition: StudyDefinition, today: date) -> tuple[PaperCentre, ...]:
+    """The active centres with their next places of cover, those left out that are too old now."""
+    until = use_until(definition, today)
+    kits, randomized = next_kits(study, until), covered_now(study)
+    used_for = until - today
+    return tuple(
+        PaperCentre(
+            centre.number,
+            str(centre),
+            randomized[centre.pk][0],
+            tuple(
+                CoverLine(
+                    each.code,
+                    each.expires_on - used_for,
+                    tuple(each.kits.get(arm.code, "") for arm in definition.arms),
+                )
+                for each in kits.get(centre.pk, [])
+            ),
+        )
+        for centre in study.centres.filter(status="active").order_by("number")
+    )
+
+
+def _fullest(paper: Paper) -> Paper:
+    """The same with every place there could be, the longest treatment at each, the longest title.
+
+    How many places are left, and of whom, then moves no size.
+    """
+    longest = max([*paper.treatments, _LONGEST_CODE], key=lambda text: len(text.encode()))
+    line = CoverLine("0000", date.max, (_WIDEST_KIT,) * len(paper.treatments))
+    return replace(
+        paper,
+        about=replace(paper.about, study="x" * STUDY_BYTES),
+        strata=tuple(replace(each, places=(("0000", longest),) * PLACES) for each in paper.strata),
+        centres=tuple(replace(each, lines=(line,) * PLACES) for each in paper.centres),
+    )
