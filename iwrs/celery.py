@@ -37,6 +37,7 @@ app.conf.beat_schedule = {
     "work supply runs": _entry("dispensing.tasks.unblinded_work_supply_runs", 60.0, expires=55),
     "work extracts": _entry("dsmb.tasks.unblinded_work_extracts", 60.0, expires=55),
     "work simulations": _entry("randomization.tasks.unblinded_work_simulations", 60.0, expires=55),
+    "watch lists": _entry("randomization.tasks.unblinded_watch_lists", 300.0, expires=290),
     "renew sealed packs": _entry("dsmb.tasks.unblinded_renew_packs", 300.0, expires=290),
     "seal history": _entry("iwrs.audit_trail.tasks.seal_history", 60.0, expires=55),
     "seal unblinded history": _entry(

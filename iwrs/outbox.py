@@ -118,6 +118,12 @@ def addresses(study: Study, role: str) -> tuple[str, ...]:
     return tuple(held.order_by("user__email").values_list("user__email", flat=True))
 
 
+def opening(study: Study) -> str:
+    """How every letter about a study begins that is for training or simulated."""
+    said = [TRAINING] * study.training + [SIMULATED] * study.simulated
+    return "".join(f"{each}\n\n" for each in said)
+
+
 def in_force(time_zone: str = "UTC") -> Q:
     """Roles that active people hold today, by the real calendar of the place."""
     today = clock.real_today(time_zone)
@@ -160,12 +166,10 @@ def _write(message: OutboxMessage) -> Letter:
 
 
 def _send(message: OutboxMessage, letter: Letter) -> None:
-    body = f"{SIMULATED}\n\n{letter.body}" if message.study.simulated else letter.body
-    body = f"{TRAINING}\n\n{body}" if message.study.training else body
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
     email = EmailMessage(
         subject=letter.subject,
-        body=body,
+        body=opening(message.study) + letter.body,
         to=list(letter.to),
         # The same on every attempt, so that a letter sent twice can be seen as one.
         headers={"Message-ID": f"<{message.key}@{domain}>"},

@@ -9,3 +9,11 @@ def unblinded_work_simulations() -> None:
     from randomization.unblinded.simulations import work_simulations
 
     work_simulations()
+
+
+@unblinded_task
+def unblinded_watch_lists() -> None:
+    """Write to the unblinded statisticians when a list in use needs them."""
+    from randomization.unblinded.notices import work_notices
+
+    work_notices()

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 from pytest_django import DjangoDbBlocker
 
 from tests import bootstrap
-from tests.roles import Logins, truncate_everything
+from tests.roles import Logins, empty_everything
 
 # Playwright's loop runs in the test's thread; Django's checks for async code would misread it.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
@@ -49,7 +49,7 @@ def committed_db(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     with django_db_blocker.unblock():
         yield
         connections.close_all()
-        truncate_everything()
+        empty_everything()
 
 
 @pytest.fixture

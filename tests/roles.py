@@ -66,12 +66,25 @@ class Logins:
             each.close()
 
 
-def truncate_everything() -> None:
-    """Empty every table of both schemas but the migrations, in one statement, as owner."""
-    with psycopg.connect(bootstrap.database_url("owner"), autocommit=True) as owner:
-        rows = owner.execute(
-            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
-            " WHERE schemaname IN ('public', 'unblinded')"
-            " AND tablename NOT IN ('django_migrations', 'django_content_type', 'auth_permission')"
+_KEPT = "('django_migrations', 'django_content_type', 'auth_permission')"
+_LARGE = 2**20  # bytes; dead rows count too, since nothing vacuums here
+
+
+def empty_everything() -> None:
+    """Empty every table of both schemas but the migrations, without triggers or foreign keys.
+
+    A few hundred rows are deleted in a tenth of the time that it takes to truncate all tables.
+    """
+    url = bootstrap.services()["superuser"].replace("/postgres?", f"/{bootstrap.database_name()}?")
+    with psycopg.connect(url, autocommit=True) as server:
+        tables = server.execute(
+            "SELECT format('%I.%I', schemaname, tablename),"
+            " pg_relation_size(format('%I.%I', schemaname, tablename))"
+            " FROM pg_tables WHERE schemaname IN ('public', 'unblinded')"
+            f" AND tablename NOT IN {_KEPT}"
         ).fetchall()
-        owner.execute("TRUNCATE " + ", ".join(row[0] for row in rows))
+        if any(size > _LARGE for _, size in tables):
+            server.execute("TRUNCATE " + ", ".join(name for name, _ in tables))
+            return
+        server.execute("SET session_replication_role = replica")
+        server.execute("; ".join(f"DELETE FROM {name}" for name, size in tables if size))

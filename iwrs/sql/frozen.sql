@@ -69,6 +69,7 @@ BEGIN
              'study_id cut_on endpoint events_needed events_counted first_by first_at'),
             ('unblinded.stratum_cursor', 'list_id stratum_key used'),
             ('unblinded.centre_calls', 'completed'),
+            ('unblinded.list_notice', 'list_id stratum_key length noticed_at'),
             ('unblinded.simulation_chunk', 'run_id number')
           ) AS listed (name, columns), unnest(string_to_array(listed.columns, ' ')) AS col
          GROUP BY listed.name

@@ -204,3 +204,26 @@ class Unblinding(models.Model):
 
     def __str__(self) -> str:
         return f"Unblinding of {self.study_id}"
+
+
+class ListNotice(models.Model):
+    """A stratum of a list in use that ran low, or is missing (`length` 0), and when it was told.
+
+    `length` is that of the stratum then: extended, it may run low again.
+    """
+
+    list = models.ForeignKey(RandomizationList, on_delete=models.PROTECT, related_name="notices")
+    stratum_key = models.CharField(max_length=200)
+    length = models.PositiveIntegerField()
+    noticed_at = models.DateTimeField()
+    tried_at = models.DateTimeField(null=True, blank=True)
+    told_at = models.DateTimeField(null=True, blank=True, help_text="When the letter was sent.")
+
+    class Meta:
+        db_table = 'unblinded"."list_notice'
+        constraints = [
+            models.UniqueConstraint("list", "stratum_key", "length", name="each_need_noticed_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"Notice {self.pk} of {self.list_id}"

@@ -43,6 +43,7 @@ from iwrs.actors import SYSTEM
 from iwrs.models import Study
 from iwrs.problems import Problem
 from randomization.models import CodeBreakRequest
+from randomization.unblinded.notices import work_notices
 from tests import factories as make
 from tests.api.client import Edc, screening_body
 from tests.blinding import allowed
@@ -391,6 +392,7 @@ def _beat(log: Log) -> None:
         work_supply_runs()
         work_packs()
         work_papers()
+        work_notices()
     outbox.deliver_due(limit=1000)
 
 

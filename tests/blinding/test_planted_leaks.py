@@ -13,7 +13,7 @@ from iwrs.embedded.redis import Redis
 from iwrs.models import Study
 from tests.blinding import coupled, leaks, leaks_of_acts, received, short, stage, twins
 from tests.blinding.broker import broker, emptied
-from tests.roles import truncate_everything
+from tests.roles import empty_everything
 
 __all__ = ["broker"]
 pytestmark = pytest.mark.requirement("REQ-043")
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.requirement("REQ-043")
 def cast(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[stage.Cast]:
     with django_db_blocker.unblock():
         yield stage.a_cast(short.SIZE)
-        truncate_everything()
+        empty_everything()
 
 
 @pytest.fixture(scope="module")

@@ -45,6 +45,7 @@ WITHOUT_HISTORY = {
     "Decision": "written once by gate.allocate",
     "Margin": "written once by gate.allocate, a new row for each place",
     "ListOrigin": "written once with its list, changed by nobody",
+    "ListNotice": "when a letter was sent; what it is about are audited rows",
     "OpenedStudy": "written once by the act of unblinding, whose own row is audited",
     "OpenedAllocation": "written once by the act of unblinding, changed by nobody",
     "ImportedFile": "written once with its list, changed by nobody",

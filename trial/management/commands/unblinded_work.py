@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 class Command(BaseCommand):
-    help = "Do queued supply runs, sealed extracts, packs and simulations, once or until stopped."
+    help = "Do what waits (supply, extracts, packs, simulations, notices), once or until stopped."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         how = parser.add_mutually_exclusive_group(required=True)
@@ -53,9 +53,11 @@ def work() -> int:
     # A late import: extracts need the statistics packages, which take a second to load.
     from dsmb.unblinded.packs import work_packs
     from dsmb.unblinded.services import work_extracts
+    from randomization.unblinded.notices import work_notices
     from randomization.unblinded.simulations import work_simulations
 
-    return work_supply_runs() + work_extracts() + work_packs() + work_simulations()
+    kinds = (work_supply_runs, work_extracts, work_packs, work_simulations, work_notices)
+    return sum(work_of() for work_of in kinds)
 
 
 def _work_safely() -> int:
