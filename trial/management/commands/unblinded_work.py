@@ -52,12 +52,13 @@ def work() -> int:
     """Do what waits, and return how many rows were taken."""
     # A late import: extracts need the statistics packages, which take a second to load.
     from dsmb.unblinded.packs import work_packs
+    from dsmb.unblinded.paper import work_papers
     from dsmb.unblinded.services import work_extracts
     from randomization.unblinded.notices import work_notices
     from randomization.unblinded.simulations import work_simulations
 
-    kinds = (work_supply_runs, work_extracts, work_packs, work_simulations, work_notices)
-    return sum(work_of() for work_of in kinds)
+    kinds = (work_supply_runs, work_extracts, work_packs, work_papers, work_simulations)
+    return sum(work_of() for work_of in (*kinds, work_notices))
 
 
 def _work_safely() -> int:

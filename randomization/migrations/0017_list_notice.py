@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('randomization', '0015_forced_allocation'),
+        ('randomization', '0016_paper_number'),
     ]
 
     operations = [
