@@ -9,7 +9,7 @@ from psycopg import errors
 
 from iwrs import clock
 from tests import factories as make
-from tests.blinding import hostile
+from tests.blinding import coupled, hostile
 from tests.blinding.hostile import ALLOWED, Target, a_target, refusal
 from tests.roles import Logins, as_unblinded
 
@@ -256,6 +256,32 @@ def test_asking_for_a_place_on_paper_tells_its_order_and_writes_nothing(eve, tar
     with eve.transaction():
         hostile.take_kit(eve, one)
     assert hostile.on_paper(eve, other, place, cover) == "stratum"
+
+
+def test_two_entries_never_take_one_place_on_paper(target, logins):
+    """The second waits for the first; without the locks it is told that the place is free."""
+    codes = _codes_of_next(logins, target)
+    logins.close()  # a database is copied when nobody is in it
+    with coupled.copies() as (locked, loose):
+        with coupled.login("owner", loose) as owner:
+            coupled.change_function(
+                owner, "gate.next_on_paper", ("FOR UPDATE OF c;", ";"), ("FOR UPDATE;", ";")
+            )
+        told = [_asked_while_taken(database, target, codes) for database in (locked, loose)]
+    assert told == ["55P03", ""]
+
+
+def _asked_while_taken(database: str, target: Target, codes: tuple[str, str]) -> str:
+    """What somebody is told of a place that another open transaction has just taken."""
+    one, other = target.waiting[:2]
+    with coupled.login("blinded", database) as first, coupled.login("blinded", database) as second:
+        second.execute("SET lock_timeout = '200ms'")
+        with first.transaction(force_rollback=True):
+            assert hostile.on_paper(first, one, *codes) == ""
+            hostile.allocate(first, one)
+            answers: list[str] = []
+            code = refusal(lambda: answers.append(hostile.on_paper(second, other, *codes)))
+    return code if code else answers[0]
 
 
 def _codes_of_next(logins: Logins, target: Target) -> tuple[str, str]:

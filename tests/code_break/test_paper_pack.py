@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from dsmb.analysis import unseal
 from dsmb.models import PaperPack
+from dsmb.paper import newest_paper
 from dsmb.unblinded import packs, paper
 from dsmb.unblinded.models import PaperPlace
 from dsmb.unblinded.paper import make_paper, renew_paper, work_papers
@@ -28,6 +29,7 @@ from tests.code_break.desk import Desk, a_desk, a_keyed_holder, a_keyed_study, o
 from tests.dsmb.rows import as_owner
 from tests.hostile.walk import undone
 from tests.queries import queries_of
+from tests.randomization.test_next_list import announce, fresh, next_list, one_to_one
 from tests.roles import Logins, as_unblinded
 
 pytestmark = pytest.mark.requirement("REQ-071")
@@ -158,6 +160,25 @@ def test_it_is_made_again_when_facts_changed_and_at_no_other_time() -> None:
     a_keyed_holder(study)
     assert renewed(231), "who can open it changed"
     assert not renewed(300)
+
+
+@pytest.mark.django_db
+def test_another_list_gets_its_own_pack_at_once_and_the_old_one_is_no_more_offered() -> None:
+    study, identity = a_keyed_study(length=12)
+    old = opened(paper_made(study), identity)
+    announce(study, one_to_one(study))
+    next_list(study)
+    study = fresh(study)
+    with pytest.raises(Problem, match="has no randomization pack"):
+        newest_paper(study)
+    with as_unblinded():
+        made = renew_paper(study)
+    assert newest_paper(study) == made
+    assert made.list_number == 2
+    new = opened(made, identity)
+    assert "Randomization list:   number 2" in new["READ-ME.txt"]
+    places = [name for name in old if "-place-" in name]
+    assert {_code(old[each]) for each in places} != {_code(new[each]) for each in places}
 
 
 @pytest.mark.django_db

@@ -4,11 +4,11 @@ import pyrage
 import pytest
 from django.urls import reverse
 
-from dsmb.models import SealedPack
+from dsmb.models import PaperPack, SealedPack
 from dsmb.unblinded.models import EmergencyHolder
 from iwrs.accounts.models import Role
 from iwrs.models import Study
-from tests.factories import a_centre, a_holder, a_study
+from tests.factories import a_centre, a_holder, a_study, an_active_list
 from tests.roles import as_unblinded
 from tests.unblinded_site.conftest import Browser
 
@@ -61,6 +61,21 @@ def test_a_statistician_registers_replaces_and_ends_a_holder_and_makes_packs(
     assert statistician.post(end, why="Left the company").status_code == 302
     assert statistician.post(end, why="Again").status_code == 409
     assert "There is no emergency holder" in text_of(statistician.get(page))
+
+
+def test_the_randomization_pack_is_made_with_the_others_and_shown(
+    statistician: Browser, study: Study
+):
+    with as_unblinded():
+        a_holder(study)
+    page = reverse("packs", args=[study.code])
+    assert "No randomization list is in use." in text_of(statistician.get(page))
+    an_active_list(study)
+    assert "None was made yet." in text_of(statistician.get(page))
+    assert statistician.post(reverse("make-packs", args=[study.code])).status_code == 302
+    shown = text_of(statistician.get(page))
+    assert "packs and the randomization pack made." in shown
+    assert PaperPack.objects.get().sha256 in shown
 
 
 def test_a_wrong_key_is_said_beside_the_field(study: Study, statistician: Browser):
