@@ -40,6 +40,7 @@ def test_everybody_who_sees_the_centre_prints_one_page_without_a_treatment(
         "Emergency holder 1, name and telephone",
         "age -d -i KEY pack.age > pack.zip",
         "Safety physician, day and night",
+        "To randomize meanwhile:",
     ):
         assert told in text, told
     assert subject.number not in text
