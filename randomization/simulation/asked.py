@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from iwrs.definition.methods import METHOD_KEYS, Keys
 from randomization.methods import MethodError, method_of
 from randomization.simulation.plan import Contender
+from randomization.simulation.supply import LEAD_DAYS, RESTOCK_AT, RUN_EVERY_DAYS
 
 MOST_SUBJECTS = 20_000
 MOST_METHODS = 8
@@ -18,6 +19,7 @@ NO_FACTOR = "none"
 OF_THE_LIST = set(Keys.model_fields)  # keys of `[randomization]` that are not the method's own
 
 Weight = Annotated[float, Field(gt=0, lt=1e9, allow_inf_nan=False)]
+PerWeek = Annotated[float, Field(ge=0.01, le=10_000, allow_inf_nan=False, strict=True)]
 Chance = Annotated[float, Field(ge=0, lt=1e9, allow_inf_nan=False)]
 
 
@@ -35,6 +37,17 @@ class SiteRow(BaseModel):
     weight: Weight = 1.0
 
 
+class SupplyText(BaseModel):
+    """How centres are supplied with kits; `supply.Supply` says what each key means."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cohort_size: Annotated[int, Field(ge=1, le=1000, strict=True)] | None = None
+    restock_at: Annotated[int, Field(ge=0, le=100, strict=True)] = RESTOCK_AT
+    lead_days: Annotated[int, Field(ge=0, le=365, strict=True)] = LEAD_DAYS
+    run_every_days: Annotated[int, Field(ge=1, le=365, strict=True)] = RUN_EVERY_DAYS
+
+
 class AccrualText(BaseModel):
     """The keys of an accrual file; each may be left out."""
 
@@ -45,6 +58,8 @@ class AccrualText(BaseModel):
     spread: Annotated[float, Field(ge=0.05, le=1000, allow_inf_nan=False)] | None = None
     centre: Annotated[tuple[SiteRow, ...], Field(max_length=2_000)] = ()
     levels: dict[str, dict[str, Chance]] = Field(default_factory=dict)
+    per_week: PerWeek | None = None
+    supply: SupplyText | None = None
 
 
 def read_accrual(text: str) -> AccrualText:
@@ -62,6 +77,10 @@ def read_accrual(text: str) -> AccrualText:
         raise AskedError(f"This is not correct TOML: {error}.") from None
     if found.centre and found.centres is not None:
         raise AskedError("Give either `centres`, a number, or each [[centre]]; not both.")
+    if found.supply and found.per_week is None:
+        raise AskedError(
+            "[supply] needs per_week, subjects a week of the whole study; write it on top."
+        )
     if len({row.number for row in found.centre}) < len(found.centre):
         raise AskedError("A centre number is given twice.")
     return found

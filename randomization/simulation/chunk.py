@@ -32,11 +32,11 @@ class Streams:
     """The uniform numbers of one chunk, each purpose with its own stream."""
 
     def __init__(self, seed: int, chunk: int) -> None:
-        self.entry, self.draws, self.sizes = (
+        self.entry, self.draws, self.sizes, self.times = (
             np.random.Generator(
                 np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(chunk, purpose)))
             )
-            for purpose in range(3)
+            for purpose in range(4)
         )
 
 

@@ -12,6 +12,7 @@ from randomization.simulation.accrual import Accrual, enter
 from randomization.simulation.chunk import Streams, results
 from randomization.simulation.engine import allocate
 from randomization.simulation.entry import Entry
+from randomization.simulation.supply import Supply, arrival_times, measured
 
 
 class Factor(BaseModel):
@@ -40,7 +41,9 @@ class Contender(BaseModel):
 class Plan(BaseModel):
     """Arms with their ratio, factors in the order of `accrual`, who comes, and the methods.
 
-    `accrual.levels` belong to the first factors, `accrual.sites` to the others.
+    `accrual.levels` belong to the first factors, `accrual.sites` to the others. `supply` is None
+    when kits are not simulated. closed: codes of the study's arms that take no new subjects and are
+    left out. Runs of earlier versions of the software have neither.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +52,8 @@ class Plan(BaseModel):
     factors: tuple[Factor, ...]
     accrual: Accrual
     contenders: tuple[Contender, ...]
+    supply: Supply | None = None
+    closed: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
@@ -74,7 +79,10 @@ class Plan(BaseModel):
 
 
 def simulate(plan: Plan, *, seed: int, chunk: int, trials: int) -> list[dict[str, Any]]:
-    """The results of each method in one chunk, ready to be kept as JSON. See `chunk.results`."""
+    """The results of each method in one chunk, ready to be kept as JSON. See `chunk.results`.
+
+    Those of the first method carry `supply` too, when it was asked for: it is the same for all.
+    """
     streams = Streams(seed, chunk)
     entry = enter(plan.accrual, trials, streams.entry)
     draws, sizes = streams.draws.random(entry.shape), streams.sizes.random(entry.shape)
@@ -83,6 +91,9 @@ def simulate(plan: Plan, *, seed: int, chunk: int, trials: int) -> list[dict[str
         seen = _seen(plan, contender, entry)
         allocated = allocate(contender.method, plan.ratio, seen, draws, sizes)
         found.append(results(entry, allocated, plan.ratio))
+    if plan.supply:
+        times = arrival_times(plan.supply, streams.times.random(entry.shape))
+        found[0]["supply"] = measured(plan.supply, times, entry.centre, entry.centres)
     return found
 
 

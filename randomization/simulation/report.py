@@ -11,37 +11,50 @@ from randomization.simulation.accrual import Accrual
 from randomization.simulation.figures import figures
 from randomization.simulation.plan import Plan
 from randomization.simulation.summary import MEASURES, Balance, Measure, Outcome, Spread
+from randomization.simulation.supply_told import Kits, told_supply
 
 TEMPLATE = Path(__file__).parent / "report.typ"
 MOST_STRATA = 40  # in the table on paper; the worst ones first
 
 
-def report_pdf(plan: Plan, outcomes: Sequence[Outcome], heading: Mapping[str, Any]) -> bytes:
+def report_pdf(
+    plan: Plan, outcomes: Sequence[Outcome], heading: Mapping[str, Any], kits: Kits | None = None
+) -> bytes:
     """The run as PDF/UA-1.
 
     heading: `title`, `simulated`, and `facts`, pairs of what the run was and who asked for it.
     Equal arguments give equal bytes.
     """
-    return pdf(TEMPLATE, dict(heading) | document(plan, outcomes))
+    return pdf(TEMPLATE, dict(heading) | document(plan, outcomes, kits))
 
 
-def document(plan: Plan, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def document(plan: Plan, outcomes: Sequence[Outcome], kits: Kits | None = None) -> dict[str, Any]:
     """Everything that page and paper show of the results, as texts."""
     return {
         "methods": [
             {"label": each.label, "by": ", ".join(each.by) or "nothing"} for each in plan.contenders
         ],
+        "closed": told_closed(plan),
         "accrual": told_accrual(plan),
         "arms": [_arm_rows(outcomes, place) for place in range(len(plan.arms))] if outcomes else [],
         "measures": [
             {"title": each.title, "cells": [_cell(each, out) for out in outcomes]}
             for each in MEASURES
         ],
+        "kits": told_supply(plan, kits),
         "factors": _balances(outcomes, [out.factors for out in outcomes]),
         "strata": _balances(outcomes, [out.strata for out in outcomes])[:MOST_STRATA],
         "strata_left": max(len(plan.stratum_names()) - MOST_STRATA, 0),
         "figures": [figure.__dict__ for figure in figures(outcomes)],
     }
+
+
+def told_closed(plan: Plan) -> str:
+    """Which arms are left out and why; empty when none is."""
+    if not plan.closed:
+        return ""
+    arms = ", ".join(plan.closed)
+    return f"Left out, closed to new subjects: {arms}. The ratio is that of the other arms."
 
 
 def told_accrual(plan: Plan) -> list[str]:

@@ -45,7 +45,9 @@ class SimulationForm(PortalForm):
         max_length=MOST_TEXT,
         widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}),
         help_text="Leave it empty for centres and levels that are equally likely. Keys: centres, "
-        "spread, [[centre]] with number, country and weight, [levels.FACTOR].",
+        "spread, per_week, [[centre]] with number, country and weight, [levels.FACTOR], [supply] "
+        "with cohort_size, restock_at, lead_days, run_every_days. With per_week, subjects in a "
+        "week, stock-outs at centres are simulated too.",
         error_messages={"max_length": f"Write at most {MOST_TEXT:,} characters."},
     )
     seed = whole_field(

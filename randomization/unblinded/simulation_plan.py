@@ -15,11 +15,13 @@ from randomization.simulation.asked import (
     AccrualText,
     AskedError,
     SiteRow,
+    SupplyText,
     read_accrual,
     read_method,
 )
 from randomization.simulation.plan import Contender, Factor, Plan
 from randomization.simulation.rules import shares
+from randomization.simulation.supply import Supply
 
 CENTRES = 20  # when neither the study nor the person names any
 MOST_COUNTS = 50_000  # strata times tracks: what a chunk can hold in memory
@@ -53,10 +55,12 @@ def plan_of(study: Study, asked: Asked) -> Plan:
     )
     contenders = _contenders(definition, asked.methods, factors)
     plan = Plan(
-        arms=tuple((arm.code, arm.ratio) for arm in definition.arms),
+        arms=_arms(definition),
         factors=factors,
         accrual=accrual,
         contenders=contenders,
+        supply=_supply(definition, text),
+        closed=tuple(arm.code for arm in definition.arms if arm.closed),
     )
     counts = prod(len(factor.levels) for factor in factors) * sum(shares(plan.ratio))
     if counts > MOST_COUNTS:
@@ -75,6 +79,20 @@ def own_method(definition: StudyDefinition) -> str:
         told = ",".join(map(str, value)) if isinstance(value, list) else value
         words.append(f"{key}={told}")
     return " ".join(words)
+
+
+def _arms(definition: StudyDefinition) -> tuple[tuple[str, int], ...]:
+    """Those that new subjects get, as a list is made of them."""
+    return tuple((arm.code, arm.ratio) for arm in definition.open_arms)
+
+
+def _supply(definition: StudyDefinition, text: AccrualText) -> Supply | None:
+    """As the text says, and the study's own size of cohorts; None when it says no speed."""
+    if text.per_week is None:
+        return None
+    keys = (text.supply or SupplyText()).model_dump()
+    keys["cohort_size"] = keys["cohort_size"] or definition.kits.cohort_size
+    return Supply(per_week=text.per_week, **keys)
 
 
 def _subjects(definition: StudyDefinition, text: AccrualText, asked: int | None) -> int:
@@ -136,7 +154,7 @@ def _chances(definition: StudyDefinition, text: AccrualText) -> tuple[tuple[floa
 def _contenders(
     definition: StudyDefinition, lines: str, factors: tuple[Factor, ...]
 ) -> tuple[Contender, ...]:
-    arms = tuple((arm.code, arm.ratio) for arm in definition.arms)
+    arms = _arms(definition)
     names = tuple(factor.name for factor in factors)
     wanted = [line.strip() for line in lines.splitlines() if line.strip()]
     if len(wanted) > MOST_METHODS:

@@ -4,14 +4,14 @@ from iwrs.templatetags.portal import moment
 from randomization.simulation.plan import Plan
 from randomization.simulation.report import report_pdf
 from randomization.unblinded.models_simulation import SimulationRun
-from randomization.unblinded.simulations import outcomes, progress
+from randomization.unblinded.simulations import kits, outcomes, progress
 
 
 def run_pdf(run: SimulationRun) -> bytes:
     """The comparison on paper, of the chunks that are done."""
     now = progress(run)
-    found = outcomes(run)
-    return report_pdf(Plan.from_json(run.plan), found, _heading(run, now.done, now.total))
+    heading = _heading(run, now.done, now.total)
+    return report_pdf(Plan.from_json(run.plan), outcomes(run), heading, kits(run))
 
 
 def _heading(run: SimulationRun, done: int, total: int) -> dict[str, object]:

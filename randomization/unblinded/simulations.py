@@ -4,10 +4,11 @@ import secrets
 import time
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Max, Q, QuerySet
 from django.db.models.functions import Now
 
 from iwrs import clock
@@ -20,6 +21,7 @@ from iwrs.tasks import wake_unblinded, without_values
 from randomization.simulation.chunk import VERSION, chunks_of, trials_in
 from randomization.simulation.plan import Plan, simulate
 from randomization.simulation.summary import Outcome, summarize
+from randomization.simulation.supply_told import Kits, summarize_supply
 from randomization.unblinded.models_simulation import SimulationChunk, SimulationRun
 
 MOST_TRIALS = 100_000
@@ -148,6 +150,19 @@ def progress(run: SimulationRun) -> Progress:
 
 def outcomes(run: SimulationRun) -> list[Outcome]:
     """What is known so far: the summary of the chunks that are done."""
-    done = run.chunks.filter(status=SimulationChunk.Status.DONE)
-    chunks = {number: results or [] for number, results in done.values_list("number", "results")}
+    chunks = {number: results or [] for number, results in _done(run, "results")}
     return summarize(Plan.from_json(run.plan), chunks)
+
+
+def kits(run: SimulationRun) -> Kits | None:
+    """Kits at centres, of the chunks that are done; None when supply was not asked for."""
+    plan = Plan.from_json(run.plan)
+    if plan.supply is None:
+        return None
+    # The first method's results carry it; the others are not read.
+    return summarize_supply(plan, dict(_done(run, "results__0__supply")))
+
+
+def _done(run: SimulationRun, what: str) -> QuerySet[SimulationChunk, tuple[int, Any]]:
+    done = run.chunks.filter(status=SimulationChunk.Status.DONE)
+    return done.values_list("number", what)

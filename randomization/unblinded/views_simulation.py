@@ -17,7 +17,7 @@ from randomization.unblinded.forms_simulation import SimulationForm
 from randomization.unblinded.models_simulation import SimulationRun
 from randomization.unblinded.simulation_plan import Asked, plan_of
 from randomization.unblinded.simulation_report import run_pdf
-from randomization.unblinded.simulations import outcomes, progress, request_simulation
+from randomization.unblinded.simulations import kits, outcomes, progress, request_simulation
 
 SHOWN = 50  # runs in the list
 
@@ -92,7 +92,7 @@ class Simulation(_Run):
                 response.headers["HX-Refresh"] = "true"
             return response
         plan, found = Plan.from_json(self.run.plan), outcomes(self.run)
-        context |= document(plan, found) | {"any": bool(found)}
+        context |= document(plan, found, kits(self.run)) | {"any": bool(found)}
         return render(request, "randomization/unblinded/simulation.html", context)
 
 

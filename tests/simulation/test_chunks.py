@@ -16,6 +16,7 @@ from randomization.simulation.chunk import (
     trials_in,
 )
 from randomization.simulation.plan import Contender, Factor, Plan, simulate
+from randomization.simulation.supply import Supply
 from tests.simulation.play import EVERY_METHOD
 
 ACCRUAL = Accrual(
@@ -82,8 +83,22 @@ def test_version_1_gives_the_numbers_that_it_always_gave() -> None:
     assert chunk[0]["strata"][0]["subjects"] == 71
 
 
+def test_kits_are_measured_once_and_change_no_other_number() -> None:
+    supplied = PLAN.model_copy(update={"supply": Supply(per_week=9, cohort_size=4)})
+    plain = simulate(PLAN, seed=20261128, chunk=2, trials=40)
+    first, *others = simulate(supplied, seed=20261128, chunk=2, trials=40)
+    kits = first.pop("supply")
+    assert [first, *others] == plain
+    assert sum(kits["waited"]) == sum(kits["waits"].values()) > 0
+    assert {len(kits[each]) for each in ("waited", "days", "centres", "cohorts")} == {40}
+    fewer = supplied.model_copy(update={"contenders": PLAN.contenders[3:4]})
+    assert simulate(fewer, seed=20261128, chunk=2, trials=40)[0]["supply"] == kits
+
+
 def test_a_plan_comes_back_from_json() -> None:
     assert Plan.from_json(json.loads(json.dumps(PLAN.as_json()))) == PLAN
+    more = PLAN.model_copy(update={"supply": Supply(9.5, 4, 1, 0, 7), "closed": ("C",)})
+    assert Plan.from_json(json.loads(json.dumps(more.as_json()))) == more
     assert PLAN.stratum_names() == [
         "sex=f|country=DE", "sex=f|country=FR", "sex=m|country=DE", "sex=m|country=FR",
     ]  # fmt: skip

@@ -5,12 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from randomization.simulation.accrual import Accrual
 from randomization.simulation.figures import figures
 from randomization.simulation.plan import Contender, Factor, Plan, simulate
 from randomization.simulation.report import document, report_pdf
 from randomization.simulation.summary import MEASURES, summarize
+from randomization.simulation.supply import Supply
+from randomization.simulation.supply_told import chance, summarize_supply
 from tests.pdf import pdf_text
 from tests.simulation.play import COMPLETE, EFRON, MINIMIZATION
 
@@ -25,6 +28,14 @@ PLAN = Plan(
     ),
 )
 CHUNKS = {number: simulate(PLAN, seed=9, chunk=number, trials=60) for number in range(3)}
+SUPPLIED = PLAN.model_copy(
+    update={
+        "supply": Supply(per_week=20, cohort_size=2, restock_at=1, lead_days=3, run_every_days=7)
+    }
+)
+KITS = {
+    number: simulate(SUPPLIED, seed=9, chunk=number, trials=60)[0]["supply"] for number in range(3)
+}
 HEADING = {"title": "Methods compared: a study", "simulated": True, "facts": [["Seed", "9"]]}
 
 
@@ -60,6 +71,68 @@ def test_the_document_tells_every_method_and_measure() -> None:
                   "two: u 75.0%", "A (share 26.6667)", "one=y|two=v"):  # fmt: skip
         assert words in text
     assert all(measure.title in text for measure in MEASURES)
+
+
+class TestKits:
+    def test_the_summary_is_that_of_all_trials_together(self) -> None:
+        found = summarize_supply(SUPPLIED, KITS)
+        assert found is not None
+        waited = np.concatenate([each["waited"] for each in KITS.values()])
+        days = sum(sum(each["days"]) for each in KITS.values())
+        cohorts = np.concatenate([each["cohorts"] for each in KITS.values()])
+        assert found.met.mean == pytest.approx(waited.mean() / 40)
+        assert found.any.share == pytest.approx((waited > 0).mean())
+        assert found.days == pytest.approx(days / waited.sum())
+        assert found.left.mean == pytest.approx((2 * cohorts.mean() - 40) / 40)
+        within = sum(
+            number
+            for each in KITS.values()
+            for begun, number in each["waits"].items()
+            if found.days_high is not None and int(begun) <= found.days_high
+        )
+        assert within >= 0.95 * waited.sum()
+        backwards = {number: json.loads(json.dumps(KITS[number])) for number in reversed(KITS)}
+        assert summarize_supply(SUPPLIED, backwards) == found
+
+    def test_the_interval_is_wilsons(self) -> None:
+        for times, trials in ((0, 50), (7, 50), (50, 50), (612, 1000)):
+            found = chance(times, trials)
+            wanted = binomtest(times, trials).proportion_ci(method="wilson")
+            assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high))
+
+    def test_paper_tells_what_was_assumed_and_each_measure_once(self) -> None:
+        outcomes, kits = summarize(SUPPLIED, CHUNKS), summarize_supply(SUPPLIED, KITS)
+        text = " ".join(pdf_text(report_pdf(SUPPLIED, outcomes, HEADING, kits)).split())
+        for words in (
+            "Kits at centres", "20 a week on average", "one cohort of 2 places", "Every 7 days",
+            "at most 1 place left", "it is there 3 days later",
+        ):  # fmt: skip
+            assert words in text
+        rows = document(SUPPLIED, outcomes, kits)["kits"]["rows"]
+        assert len(rows) == 6
+        assert all(text.count(row["title"]) == 1 for row in rows)
+
+    def test_nobody_who_waited_is_no_number(self) -> None:
+        plenty = SUPPLIED.model_copy(update={"supply": Supply(per_week=1, cohort_size=40)})
+        made = simulate(plenty, seed=9, chunk=0, trials=20)
+        kits = summarize_supply(plenty, {0: made[0]["supply"]})
+        assert kits is not None
+        assert (kits.met.mean, kits.any.share, kits.days, kits.days_high) == (0, 0, None, None)
+        rows = document(plenty, summarize(plenty, {0: made}), kits)["kits"]["rows"]
+        assert [row["more"] for row in rows].count("nobody waited") == 1
+
+    def test_a_run_without_it_says_how_to_ask(self) -> None:
+        assert summarize_supply(PLAN, {}) is None
+        text = " ".join(pdf_text(report_pdf(PLAN, summarize(PLAN, CHUNKS), HEADING)).split())
+        assert "say how many subjects come in a week" in text
+        assert "Subjects who met a stock-out" not in text
+
+
+def test_closed_arms_are_named() -> None:
+    closed = PLAN.model_copy(update={"closed": ("LOW", "MID")})
+    text = " ".join(pdf_text(report_pdf(closed, summarize(closed, CHUNKS), HEADING)).split())
+    assert "Left out, closed to new subjects: LOW, MID." in text
+    assert document(PLAN, [])["closed"] == ""
 
 
 def test_figures_hold_for_values_that_are_all_the_same() -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -13,9 +14,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
+from iwrs import studies
+from iwrs.definition import parse_definition
 from iwrs.models import Study
 from iwrs.problems import Invalid
 from randomization.simulation.plan import Plan
+from randomization.simulation.supply import RESTOCK_AT, Supply
 from randomization.unblinded import simulations
 from randomization.unblinded.models_simulation import SimulationChunk, SimulationRun
 from randomization.unblinded.simulation_plan import Asked, own_method, plan_of
@@ -26,17 +30,19 @@ from randomization.unblinded.simulations import (
     work_chunk,
     work_simulations,
 )
-from tests.factories import TESTER, a_centre, a_study
+from tests.factories import TESTER, a_centre, a_study, small_definition
 from tests.pdf import pdf_text
 from tests.roles import Logins, as_unblinded
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = "permuted-blocks block_sizes=3,6\nefron coin=2/3\nminimization imbalance=range coin=4/5"
+ONE = "per_week = 1\n[supply]\n"
 ASKED = Asked(methods=METHODS, subjects=30, centres=4)
 
 
-def a_run(study: Study, *, trials: int = 600, seed: int = 7) -> SimulationRun:
-    return request_simulation(study, plan_of(study, ASKED), trials=trials, seed=seed, by=TESTER)
+def a_run(study: Study, *, trials: int = 600, seed: int = 7, accrual: str = "") -> SimulationRun:
+    plan = plan_of(study, replace(ASKED, accrual=accrual))
+    return request_simulation(study, plan, trials=trials, seed=seed, by=TESTER)
 
 
 def manage(logins: Logins, *arguments: str) -> subprocess.Popen[str]:
@@ -179,6 +185,32 @@ class TestPlan:
         assert accrual.levels == ((0.56, 0.44), (1.0, 1.0))
         assert (accrual.subjects, accrual.spread) == (50, 1.2)
 
+    def test_supply_is_as_the_text_says_or_as_the_study_does(self, db: None) -> None:
+        study = a_study(with_list=False)
+        text = "per_week = 12.5\n[supply]\ncohort_size = 9\nlead_days = 0\nrun_every_days = 7"
+        with as_unblinded():
+            assert plan_of(study, Asked()).supply is None
+            own = plan_of(study, Asked(accrual="per_week = 3")).supply
+            other = plan_of(study, Asked(accrual=text)).supply
+        assert own == Supply(3, study.definition.kits.cohort_size, RESTOCK_AT, 7, 1)
+        assert other == Supply(12.5, 9, RESTOCK_AT, 0, 7)
+
+    def test_closed_arms_are_left_out_and_named(self, db: None) -> None:
+        low = '[[arms]]\ncode = "LOW"\nlabel = "Low dose"\nratio = 5\nclosed = true\n'
+        text = small_definition().text.replace("[kits]", f"{low}\n[kits]", 1)
+        text = text.replace("contents = {", 'contents = { LOW = "Low dose tablets",', 1)
+        loaded = parse_definition(text, source="three arms")
+        study = studies.load(loaded, by=TESTER, list_exists=lambda study: False).study
+        with as_unblinded():
+            # Blocks of three fit 2:1, and would not fit 2:1:5.
+            plan = plan_of(study, Asked(subjects=12))
+            run = request_simulation(study, plan, trials=20, seed=1, by=TESTER)
+            work_simulations()
+            assert [arm.arm for arm in outcomes(run)[0].arms] == ["EVE", "PBO"]
+            assert outcomes(run)[0].arms[0].expected == 8
+        assert plan.arms == (("EVE", 2), ("PBO", 1))
+        assert plan.closed == ("LOW",)
+
     def test_levels_that_the_centre_gives_are_factors_too(self, db: None) -> None:
         keys = 'stratify_by = ["country", "region"]\nregions = { west = ["FR", "DE"] }'
         study = a_study(with_list=False, keys=keys)
@@ -229,6 +261,24 @@ class TestPlan:
             ({"accrual": "[levels.visceral]\nyes = 0\nno = 0"}, "accrual", "not all zero"),
             ({"accrual": "centres = 3\n[[centre]]\nnumber = '1'"}, "accrual", "not both"),
             ({"accrual": "[[centre]]\nnumber = '1'\n" * 2}, "accrual", "twice"),
+            ({"accrual": "per_week = 0"}, "accrual", "per_week: "),
+            ({"accrual": "per_week = -1"}, "accrual", "per_week: "),
+            ({"accrual": "per_week = nan"}, "accrual", "per_week: "),
+            ({"accrual": "per_week = inf"}, "accrual", "per_week: "),
+            ({"accrual": "per_week = 1e99"}, "accrual", "per_week: "),
+            ({"accrual": "per_week = 'ten'"}, "accrual", "per_week: "),
+            ({"accrual": "per_week = true"}, "accrual", "per_week: "),
+            ({"accrual": "[supply]\nlead_days = 3"}, "accrual", "[supply] needs per_week"),
+            ({"accrual": "supply = 3"}, "accrual", "supply: "),
+            ({"accrual": ONE + "cohort_size = 0"}, "accrual", "supply.cohort_size: "),
+            ({"accrual": ONE + "cohort_size = 1001"}, "accrual", "supply.cohort_size: "),
+            ({"accrual": ONE + "restock_at = -1"}, "accrual", "supply.restock_at: "),
+            ({"accrual": ONE + "restock_at = 101"}, "accrual", "supply.restock_at: "),
+            ({"accrual": ONE + "lead_days = 1.5"}, "accrual", "supply.lead_days: "),
+            ({"accrual": ONE + "lead_days = 'a week'"}, "accrual", "supply.lead_days: "),
+            ({"accrual": ONE + "run_every_days = 0"}, "accrual", "supply.run_every_days: "),
+            ({"accrual": ONE + "run_every_days = nan"}, "accrual", "supply.run_every_days: "),
+            ({"accrual": ONE + "lead = 3"}, "accrual", "supply.lead: "),
             ({"accrual": "[" * 5000}, "accrual", "TOML"),
             ({"subjects": 1}, "subjects", "from 2 to 20,000"),
         ],
@@ -256,17 +306,21 @@ class TestCommand:
         self, committed_db: None, logins: Logins, tmp_path: Path
     ) -> None:
         study = a_study(with_list=False)
+        text = "per_week = 20\n[supply]\ncohort_size = 3\n"
+        accrual = tmp_path / "who.toml"
+        accrual.write_text(text)
         with as_unblinded():
-            run = a_run(study)
+            run = a_run(study, accrual=text)
             work_simulations()
         owner = logins.owner()
         expected = all_results(owner, run.pk)
         two = self.simulate(
-            logins, study.code, "--processes", "2", "--pdf", str(tmp_path / "a.pdf")
-        )
+            logins, study.code, "--processes", "2", "--pdf", str(tmp_path / "a.pdf"),
+            "--accrual", str(accrual),
+        )  # fmt: skip
         worker = manage(logins, "unblinded_work", "--watch")
         try:
-            left = self.simulate(logins, study.code, "--processes", "0")
+            left = self.simulate(logins, study.code, "--processes", "0", "--accrual", str(accrual))
         finally:
             worker.terminate()
             worker.communicate(timeout=20)
@@ -276,8 +330,11 @@ class TestCommand:
         ]
         assert [all_results(owner, key) == expected for key in runs] == [True] * 3
         assert "seed 7" in left
+        assert left.count("Subjects who met a stock-out") == 1
+        assert "one cohort of 3 places" in left
         text = pdf_text((tmp_path / "a.pdf").read_bytes())
         assert "Efron, coin 2/3" in text
+        assert "Subjects who met a stock-out" in text
 
     def test_a_killed_worker_gives_its_chunk_back(self, committed_db: None, logins: Logins) -> None:
         study = a_study(with_list=False)

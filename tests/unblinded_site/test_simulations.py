@@ -4,9 +4,10 @@ import pytest
 from django.urls import reverse
 
 from iwrs.models import Study
-from randomization.unblinded.models_simulation import SimulationRun
-from randomization.unblinded.simulations import work_simulations
-from tests.factories import a_simulation, a_study
+from randomization.unblinded.models_simulation import SimulationChunk, SimulationRun
+from randomization.unblinded.simulation_plan import Asked, plan_of
+from randomization.unblinded.simulations import kits, request_simulation, work_simulations
+from tests.factories import STATISTICIANS, a_simulation, a_study
 from tests.pdf import pdf_text
 from tests.queries import queries_of
 from tests.roles import as_unblinded
@@ -57,6 +58,63 @@ def test_a_simulation_is_asked_for_followed_and_copied(
     assert there in listed
 
 
+def test_kits_are_shown_once_and_kept_with_the_run(
+    study: Study,
+    statistician: Browser,
+) -> None:
+    accrual = "per_week = 30\n[supply]\ncohort_size = 2\nlead_days = 10\n"
+    sent = statistician.post(address("ask-simulation", study), **asked(accrual=accrual))
+    assert sent.status_code == 302
+    there = address("simulation", study, 1)
+    page = statistician.get(there).content.decode()
+    assert "Kits at centres" not in page  # nothing is done yet
+    with as_unblinded():
+        work_simulations()
+        run = SimulationRun.objects.get()
+        found = kits(run)
+    assert found is not None
+    assert 0 < found.met.mean < 1
+    page = statistician.get(there).content.decode()
+    assert page.count("Subjects who met a stock-out") == 1
+    assert f"{found.met.mean:.2%}" in page
+    assert "one cohort of 2 places" in page
+    text = " ".join(pdf_text(statistician.get(address("simulation-pdf", study, 1)).content).split())
+    assert f"Subjects who met a stock-out {found.met.mean:.2%}" in text
+
+
+def test_runs_from_before_kits_and_closed_arms_still_show(
+    study: Study,
+    statistician: Browser,
+) -> None:
+    with as_unblinded():
+        new = a_simulation(study)
+        plan = {key: new.plan[key] for key in new.plan if key not in {"supply", "closed"}}
+        old = SimulationRun.objects.create(
+            **{each: getattr(new, each) for each in (
+                "study", "version", "trials", "seed", "definition_sha256", "requested_by",
+                "requested_at",
+            )},
+            number=2,
+            plan=plan,
+        )  # fmt: skip
+        SimulationChunk.objects.create(run=old, number=0)
+        work_simulations(run=old.pk)
+    page = statistician.get(address("simulation", study, 2)).content.decode()
+    assert "say how many subjects come in a week" in page
+    assert "Subjects on each arm" in page
+    assert "closed to new subjects" not in page
+    assert statistician.get(address("simulation-pdf", study, 2)).status_code == 200
+
+
+def test_the_page_names_the_arms_that_are_left_out(study: Study, statistician: Browser) -> None:
+    with as_unblinded():
+        plan = plan_of(study, Asked(subjects=12)).model_copy(update={"closed": ("LOW",)})
+        request_simulation(study, plan, trials=5, seed=1, by=STATISTICIANS[0])
+        work_simulations()
+    page = statistician.get(address("simulation", study, 1)).content.decode()
+    assert "Left out, closed to new subjects: LOW." in page
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
@@ -66,6 +124,7 @@ def test_a_simulation_is_asked_for_followed_and_copied(
         ({"subjects": "1"}, "Give a whole number from 2 to 20,000."),
         ({"seed": "-3"}, "Give a whole number from 0 to"),
         ({"accrual": "spread = "}, "not correct TOML"),
+        ({"accrual": "per_week = nan"}, "per_week: Input should be a finite number"),
     ],
 )
 def test_what_was_typed_wrong_is_named_and_kept(

@@ -14,12 +14,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from iwrs.actors import Actor
 from iwrs.models import Study
 from iwrs.problems import Problem
+from randomization.simulation.plan import Plan
+from randomization.simulation.report import told_closed
 from randomization.simulation.summary import MEASURES, Outcome
+from randomization.simulation.supply_told import told_supply
 from randomization.unblinded.models_simulation import SimulationRun
 from randomization.unblinded.simulation_here import work_here
 from randomization.unblinded.simulation_plan import Asked, plan_of
 from randomization.unblinded.simulation_report import run_pdf
-from randomization.unblinded.simulations import outcomes, progress, request_simulation
+from randomization.unblinded.simulations import kits, outcomes, progress, request_simulation
 
 
 class Command(BaseCommand):
@@ -62,7 +65,11 @@ class Command(BaseCommand):
         self._work(run, options["processes"])
         if progress(run).failed:
             raise CommandError(f"{progress(run).failed} chunks failed; see the log.")
+        plan = Plan.from_json(run.plan)
+        if plan.closed:
+            self.stdout.write(told_closed(plan))
         self._tell(outcomes(run))
+        self._tell_kits(told_supply(plan, kits(run)))
         if options["pdf"]:
             try:
                 options["pdf"].write_bytes(run_pdf(run))
@@ -124,3 +131,12 @@ class Command(BaseCommand):
             cells = (f"{mean:>10.1%}" if percent else f"{mean:>z10.2f}" for mean in means)
             self.stdout.write(f"{measure.title:{width}}{''.join(cells)}")
         sys.stdout.flush()
+
+    def _tell_kits(self, told: dict[str, Any]) -> None:
+        """Once, not by method: supply does not depend on it."""
+        self.stdout.write("\nKits at centres")
+        for sentence in told["assumed"]:
+            self.stdout.write(f"  {sentence}")
+        width = max((len(row["title"]) for row in told["rows"]), default=0)
+        for row in told["rows"]:
+            self.stdout.write(f"{row['title']:{width}}{row['main']:>10}  {row['more']}")
