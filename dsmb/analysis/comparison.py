@@ -10,7 +10,7 @@ from dsmb.analysis.counting import NotEstimable
 from dsmb.analysis.course import Arm, SubjectRecord
 from dsmb.analysis.derivation import at_cut, stratum_of
 from dsmb.analysis.outcome import PARAMS, ParamCode
-from dsmb.analysis.pairs import Pair, Period, pairs_of, periods_of
+from dsmb.analysis.pairs import Pair, Period, pairs_of, periods_of, within
 from dsmb.analysis.per_arm import ArmCounts, ArmOutcome, counts_of, outcome_of, times_of
 from dsmb.analysis.rerandomization import (
     Again,
@@ -56,8 +56,8 @@ class EndPointOfSeveral:
 class Comparison:
     """Everything the closed report says, as numbers; arms with control last.
 
-    Of two arms it has `end_points`, of more it has `several`, with the `pairs` that were compared
-    and the `periods` in which other arms took new subjects.
+    Of two arms it has `end_points`, of more it has `several`, with the `pairs` that were compared.
+    `periods`: those in which the same arms took new subjects in one ratio.
     """
 
     cut: date
@@ -76,10 +76,11 @@ def compare(
 ) -> Comparison:
     """Analyse PFSINV, PFSIRC and OS of the subjects randomized on or before the cut.
 
-    Tests are stratified by the randomization strata. `procedures` say how the subjects were
-    randomized; with them each comparison gets its re-randomization test. `arms`: all of the study,
-    in its order; by itself, those of the records. Of two arms, one without subjects is left out;
-    of more, each is shown. What needs subjects that are not there is `NotEstimable`.
+    Tests are stratified by the randomization strata and by period, where open arms or ratio
+    changed. `procedures` say how the subjects were randomized; with them each comparison gets its
+    re-randomization test, and without them everybody is taken to be of one period. `arms`: all of
+    the study, in its order; by itself, those of the records. Of two arms, one without subjects is
+    left out; of more, each is shown. What needs subjects that are not there is `NotEstimable`.
 
     Raises `ReportError` for a record of an arm that is not among `arms` and for no single control
     among two, and `ProcedureError` when the procedures miss a subject.
@@ -91,10 +92,16 @@ def compare(
     # Run whoever is in which arm: how long a package takes is seen from outside.
     subjects = [record.course.subject for record in included]
     again = run_again(procedures, subjects) if procedures else None
+    codes = dict.fromkeys(code for procedure in procedures for code, _ in procedure.arms)
+    periods = periods_of(procedures, subjects, tuple(codes))
+    strata = within(periods, [stratum_of(record.course) for record in included])
     return Comparison(
         cut=cut,
         counts=tuple(counts_of(arm, included, cut) for arm in known),
-        end_points=tuple(_end_point(param, known, included, cut, again) for param in PARAMS),
+        end_points=tuple(
+            _end_point(param, known, included, cut, strata, again) for param in PARAMS
+        ),
+        periods=periods,
     )
 
 
@@ -115,11 +122,11 @@ def _end_point(
     arms: Sequence[Arm],
     records: Sequence[SubjectRecord],
     cut: date,
+    strata: Sequence[str],
     again: Again | None,
 ) -> EndPoint:
     times = times_of(param, records, cut)
     group = [int(not record.arm.control) for record in records]
-    strata = [stratum_of(record.course) for record in records]
     test = logrank(times.days, times.event, group, strata)
     repeated: ReRandomization | NotEstimable | None = None
     if again is not None:

@@ -10,6 +10,7 @@ from typing import Any
 from dsmb.analysis.counting import NotEstimable
 from dsmb.analysis.course import Arm
 from dsmb.analysis.outcome import CENSORING, PARAMS, ParamCode
+from dsmb.analysis.pairs import Period
 from dsmb.analysis.per_arm import ArmCounts, ArmOutcome
 from dsmb.analysis.rerandomization import ReRandomization
 
@@ -96,6 +97,24 @@ def arm_json(arm: ArmOutcome) -> dict[str, Any]:
         "censored": {CENSORING[code]: count for code, count in arm.censored.items()},
         "median_days": middle,
     }
+
+
+def periods_text(periods: Sequence[Period]) -> str:
+    """`LOW, HIG, PBO 1:1:1 (60); HIG, PBO 2:1 (90)`: arms, ratio, subjects randomized."""
+    return "; ".join(
+        f"{', '.join(each.codes)} {':'.join(map(str, each.ratio))} ({len(each.places)})"
+        for each in periods
+    )
+
+
+def periods_json(periods: Sequence[Period], subjects: Sequence[str]) -> list[dict[str, Any]]:
+    """Every subject in its period, so that anybody can test again; ratios when there are two."""
+    return [
+        {"open_arms": list(each.codes)}
+        | ({"ratio": list(each.ratio)} if len(periods) > 1 else {})
+        | {"subjects": [subjects[place] for place in each.places]}
+        for each in periods
+    ]
 
 
 def statistic(value: object, names: Sequence[str]) -> dict[str, Any]:

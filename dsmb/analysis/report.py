@@ -32,6 +32,8 @@ from dsmb.analysis.formats import (
     not_estimable,
     outcome_lines,
     p_text,
+    periods_json,
+    periods_text,
     statistic,
     wrapped,
 )
@@ -93,13 +95,14 @@ def csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 def _results(comparison: Comparison, records: Sequence[SubjectRecord]) -> dict[str, Any]:
     """The summary's numbers for machines; `cannot_be_estimated` stands where a number cannot."""
+    subjects = [record.course.subject for record in at_cut(records, comparison.cut)]
     if comparison.several:
-        included = at_cut(records, comparison.cut)
-        subjects = [record.course.subject for record in included]
         return results_of_several(comparison, subjects)
+    periods = comparison.periods
     return {
         "days_per_month": DAYS_PER_MONTH,
         "arms": [counts_json(counts) for counts in comparison.counts],
+        **({"periods": periods_json(periods, subjects)} if len(periods) > 1 else {}),
         "end_points": {point.param: _end_point_json(point) for point in comparison.end_points},
     }
 
@@ -125,6 +128,7 @@ def _summary_of_two(comparison: Comparison) -> list[str]:
         "Hazard ratio: stratified Cox model (Efron), first arm to control; below 1 favours the",
         "first arm. Log-rank: stratified by the randomization strata, p two-sided. Medians:",
         f"Kaplan-Meier, log-log interval, months of {DAYS_PER_MONTH} days. NR: not reached.",
+        *_by_period(comparison),
         *_how_repeated(comparison),
     ]
 
@@ -146,6 +150,17 @@ def _end_point_lines(point: EndPoint) -> list[str]:
         interval = f"{again.low:.4f} to {again.high:.4f}"
         lines.append(f"  Re-randomization {p_text(again.p_two_sided)} ({interval} by simulation)")
     return lines
+
+
+def _by_period(comparison: Comparison) -> list[str]:
+    """That a later list brought another ratio, and what the tests make of it."""
+    if len(comparison.periods) < 2:
+        return []
+    return wrapped(
+        f"The ratio changed (subjects randomized): {periods_text(comparison.periods)}. The hazard"
+        " ratio and the tests are stratified by these periods too; events and medians are of all"
+        " subjects of an arm."
+    )
 
 
 def _how_repeated(comparison: Comparison) -> list[str]:

@@ -20,6 +20,8 @@ from dsmb.analysis.formats import (
     not_estimable,
     outcome_lines,
     p_text,
+    periods_json,
+    periods_text,
     statistic,
     wrapped,
 )
@@ -38,22 +40,13 @@ NONE = "-"  # in the table; the reason stands below it
 
 
 def results_of_several(comparison: Comparison, subjects: Sequence[str]) -> dict[str, Any]:
-    """The numbers for machines. `subjects`: those at the cut, in subject order.
-
-    The periods name every subject, so that anybody can tell who counted for a pair.
-    """
+    """The numbers for machines. `subjects`: those at the cut, in subject order."""
     return {
         "days_per_month": DAYS_PER_MONTH,
         "multiplicity": UNADJUSTED,
         "arms": [counts_json(counts) for counts in comparison.counts],
         "pairs": [_pair_json(pair) for pair in comparison.pairs],
-        "periods": [
-            {
-                "open_arms": list(period.codes),
-                "subjects": [subjects[place] for place in period.places],
-            }
-            for period in comparison.periods
-        ],
+        "periods": periods_json(comparison.periods, subjects),
         "end_points": {point.param: _end_point_json(point) for point in comparison.several},
     }
 
@@ -124,7 +117,10 @@ def _cells(each: Compared) -> tuple[str, str, str, str]:
 
 
 def _short(ratio: float) -> str:
-    return f"{ratio:.2f}" if 0.005 <= ratio < 1000 else f"{ratio:.1e}"
+    """Six characters at most, so that the three of a cell stay in their column."""
+    if ratio < 0.005:
+        return "<0.005"
+    return f"{ratio:.2f}" if ratio < 999.995 else ">=1000"
 
 
 def _notes(comparison: Comparison) -> list[str]:
@@ -141,19 +137,20 @@ def _notes(comparison: Comparison) -> list[str]:
     ]
     if not any(counts.arm.control for counts in comparison.counts):
         notes.append("The study file marks no arm as control: every pair is compared.")
-    return notes + _left_out(comparison) + _how_repeated(comparison)
+    return notes + _by_period(comparison) + _how_repeated(comparison)
 
 
-def _left_out(comparison: Comparison) -> list[str]:
+def _by_period(comparison: Comparison) -> list[str]:
     if len(comparison.periods) < 2:
         return []
     counted = comparison.several[0].pairs
     some = [f"{_title(each.pair)} {each.left_out}" for each in counted if each.left_out]
-    opened = [f"{', '.join(each.codes)} ({len(each.places)})" for each in comparison.periods]
     return [
-        f"Arms open to new subjects (subjects randomized): {'; '.join(opened)}. A pair is compared"
-        " on those randomized while both its arms were open; the log-rank test of all arms is"
-        f" stratified by these periods too. Left out of a pair: {', '.join(some) or 'nobody'}."
+        "Arms open to new subjects and their ratio (subjects randomized):"
+        f" {periods_text(comparison.periods)}. A pair is compared on those randomized while both"
+        " its arms were open. All hazard ratios and tests are stratified by these periods too;"
+        " events and medians are of all subjects of an arm. Left out of a pair:"
+        f" {', '.join(some) or 'nobody'}."
     ]
 
 

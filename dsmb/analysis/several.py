@@ -1,6 +1,7 @@
 """More than two arms: the log-rank test of all at once, and every statistic of each pair.
 
-A pair is compared on its own subjects only, in their randomization strata. Its re-randomization
+A pair is compared on its own subjects only, in their randomization strata within each period (see
+`dsmb.analysis.pairs`), and all arms at once too. A pair's re-randomization
 test runs the procedure again for all subjects of all arms, and looks each time at those who then
 have one of the two arms. The statistic is the standardized one (z): who belongs to the pair changes
 from repeat to repeat, and with it the variance; and with z the test stays close to its level when a
@@ -22,7 +23,7 @@ import numpy as np
 from scipy.special import chdtrc
 
 from dsmb.analysis.counting import Floats, Integers, NotEstimable
-from dsmb.analysis.pairs import Pair, Period
+from dsmb.analysis.pairs import Pair, Period, within
 from dsmb.analysis.rerandomization import Arms, ReRandomization, Treated, counted
 from dsmb.analysis.survival import Cox, LogRank, cox, logrank
 
@@ -36,7 +37,8 @@ Z_TOLERANCE = 1e-9
 class Sample:
     """One end point of all subjects, in one order.
 
-    arm: the place of the subject's arm in `codes`. periods: see `dsmb.analysis.pairs`.
+    arm: the place of the subject's arm in `codes`. strata: those of the randomization; the tests
+    are stratified by the periods too, for which see `dsmb.analysis.pairs`.
     """
 
     days: tuple[int, ...]
@@ -72,10 +74,7 @@ class Compared:
 
 def compare_all(sample: Sample) -> Overall | NotEstimable:
     """The log-rank test of all arms, stratified by period too: arms open together are compared."""
-    period = np.zeros(len(sample.days), np.int64)
-    for number, each in enumerate(sample.periods):
-        period[list(each.places)] = number
-    strata = [f"{number} {text}" for number, text in zip(period, sample.strata, strict=True)]
+    strata = within(sample.periods, sample.strata)
     return overall_logrank(sample.days, sample.event, sample.arm, len(sample.codes), strata)
 
 
@@ -89,7 +88,8 @@ def overall_logrank(
     """Stratified log-rank test of `arms` arms; `arm` is 0 and up.
 
     The degrees of freedom are the rank of the covariance matrix: one less than the arms, and less
-    again for an arm that was at risk on no day with an event (as in R's `survdiff`).
+    again for an arm that was at risk on no day with an event (as in R's `survdiff`), and for arms
+    in groups that were never at risk together.
     """
     observed, expected = np.zeros(arms), np.zeros(arms)
     covariance = np.zeros((arms, arms))
@@ -140,7 +140,7 @@ def compare_pair(sample: Sample, pair: Pair, again: Arms | None) -> Compared:
     both = (arm == first) | (arm == second)
     mine = np.flatnonzero(both & counts)
     days, event = np.asarray(sample.days, np.int64), np.asarray(sample.event, np.int64)
-    strata = np.asarray(sample.strata)
+    strata = np.asarray(within(sample.periods, sample.strata))
     group = (arm == first).astype(np.int64)
     columns = days[mine], event[mine], group[mine], strata[mine]
     test = logrank(*columns)

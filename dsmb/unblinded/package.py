@@ -45,7 +45,7 @@ def sealed_package(
     """
     size = study.definition.release.package_kib * 1024
     arms = list(arms)
-    needed = most_bytes(records, arms, cut)
+    needed = most_bytes(records, arms, cut, procedures)
     if needed > size:
         raise PackageTooLarge(needed=needed, allowed=size)
     files = build_package(
@@ -59,7 +59,12 @@ def sealed_package(
     return seal(pad(pack(files), size=size), [public_key])
 
 
-def most_bytes(records: Sequence[SubjectRecord], arms: Iterable[Arm], cut: date) -> int:
+def most_bytes(
+    records: Sequence[SubjectRecord],
+    arms: Iterable[Arm],
+    cut: date,
+    procedures: Sequence[Procedure] = (),
+) -> int:
     """What a package could need at most, whoever is in which arm.
 
     Whether a package fits is seen from outside ("failed"). If it hung on the true arms, somebody
@@ -70,14 +75,18 @@ def most_bytes(records: Sequence[SubjectRecord], arms: Iterable[Arm], cut: date)
     longest = Arm(_longest(arm.code for arm in given), _longest(arm.label for arm in given))
     same = [replace(record, arm=longest) for record in records]
     rows = len(csv_bytes(derive_adsl(same, cut))) + len(csv_bytes(derive_adtte(same, cut)))
-    return rows + REST_BYTES + _several_bytes(same, given)
+    return rows + REST_BYTES + _several_bytes(same, given, several_lists=len(procedures) > 1)
 
 
-def _several_bytes(records: Sequence[SubjectRecord], arms: Sequence[Arm]) -> int:
-    """What more than two arms add: tables by arm and pair, and every subject in its period."""
-    if len(arms) <= 2:
-        return 0
+def _several_bytes(
+    records: Sequence[SubjectRecord], arms: Sequence[Arm], *, several_lists: bool
+) -> int:
+    """What more than two arms add: tables by arm and pair, and every subject in its period. Of two
+    arms, the subjects when lists may have differed in their ratio.
+    """
     subjects = sum(len(record.course.subject) + SUBJECT_BYTES for record in records)
+    if len(arms) <= 2:
+        return subjects if several_lists else 0
     return len(arms) * ARM_BYTES + len(pairs_of(arms)) * PAIR_BYTES + subjects
 
 

@@ -186,7 +186,7 @@ def check_end_point(point, rows, true, late):
         mine = both & ~after if each["first"] == "LOW" else both
         assert (each["subjects"], each["left_out"]) == (mine.sum(), (both & ~mine).sum())
         group = (arm[mine] == each["first"]).astype(int)
-        columns = time[mine], event[mine], group, stratum[mine]
+        columns = time[mine], event[mine], group, (stratum + 100 * after)[mine]
         test = analysis.logrank(*columns)
         same(each["logrank"], test, "z")
         same(each["hazard_ratio"], analysis.cox(*columns), "hazard_ratio")

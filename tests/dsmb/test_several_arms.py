@@ -21,6 +21,8 @@ from dsmb.analysis import (
     pairs_of,
 )
 from dsmb.analysis.comparison import Comparison, compare
+from dsmb.analysis.report_several import summary_of_several
+from dsmb.analysis.survival import Cox
 from dsmb.unblinded.package import SIMULATED, most_bytes
 from tests.dsmb.arms import CUT, START, Trial, arms_of, blocks
 from tests.dsmb.test_derivation import CUT as CUT_OF_TWO
@@ -74,6 +76,28 @@ def test_a_package_of_two_arms_is_byte_for_byte_what_it_was(name):
         )
         content = b"".join(files[key] for key in sorted(files))
         assert hashlib.sha256(content).hexdigest() == AS_BEFORE[name]
+
+
+@pytest.mark.parametrize(
+    ("codes", "controls", "again", "sha256"),
+    [
+        ("LOW HIG PBO", "PBO", True,
+         "8f0e05e46f2a60b5ea3546400aef5608bb3b573138b234975ae0d51ccc6f5ed9"),
+        ("LOW HIG PBO", "PBO", False,
+         "d1c889fe593a0f0f4814757818960bf8e0e933727fc4db8285a16a7a50467c81"),
+        ("LOW MID HIG PBO", "", True,
+         "bd54506f4c4cedcc9e62d2cb4aac9b22b010431f716fc7102eb1b16477d76356"),
+    ],
+)  # fmt: skip
+def test_a_package_of_several_arms_and_one_ratio_is_what_it_was(codes, controls, again, sha256):
+    """Made by the code before tests were stratified by the ratio."""
+    made = Trial(arms_of(codes, controls))
+    files = build_package(
+        made.records, CUT, study_title="A study", arms=made.arms,
+        procedures=made.procedures if again else (),
+    )  # fmt: skip
+    content = b"".join(files[key] for key in sorted(files))
+    assert hashlib.sha256(content).hexdigest() == sha256
 
 
 @pytest.mark.parametrize(
@@ -131,7 +155,7 @@ def test_a_dropped_arm_is_compared_with_those_who_could_have_got_it():
         assert point.pairs[0] == theirs.pairs[0]
         assert point.overall != theirs.overall
     text = package(made)["summary.txt"].decode()
-    assert "LOW, HIG, PBO (60); HIG, PBO (90)" in " ".join(text.split())
+    assert "LOW, HIG, PBO 1:1:1 (60); HIG, PBO 1:1 (90)" in " ".join(text.split())
     assert f"LOW : PBO {placebo}." in " ".join(text.split())
 
 
@@ -198,6 +222,31 @@ def test_the_summary_can_be_read(codes, controls):
     degrees = len(codes.split()) - 1
     assert text.count(f"with {degrees} degrees of freedom") == 3
     assert "No p-value is adjusted" in text
+
+
+@pytest.mark.parametrize(
+    ("numbers", "shown"),
+    [
+        ((0.5, 0.25, 1), "0.50 (0.25 to 1.00)"),
+        ((0.005, 0.00499, 999.99), "0.01 (<0.005 to 999.99)"),
+        ((1e-6, 1e-30, 1e30), "<0.005 (<0.005 to >=1000)"),
+        ((12345.6, 999.996, float("inf")), ">=1000 (>=1000 to >=1000)"),
+    ],
+)
+def test_a_ratio_stays_in_its_column_however_large_or_small(numbers, shown):
+    made = Trial(THREE, 30)
+    found = compare(made.records, CUT, (), made.arms)
+    point = found.several[0]
+    ratio, low, high = numbers
+    extreme = replace(point.pairs[0], hazard_ratio=Cox(ratio, low, high, beta=0.0, se=1.0))
+    point = replace(point, pairs=(extreme, *point.pairs[1:]))
+    lines = summary_of_several(replace(found, several=(point, *found.several[1:])))
+    row, head = (
+        next(line for line in lines if line.startswith(start)) for start in ("  LOW :", "  Pair")
+    )
+    assert f" {shown}  " in row
+    test = f"{extreme.logrank.chi2:.2f}, p"
+    assert row.index(test) == head.index("log-rank chi2, p")
 
 
 def test_every_arm_and_pair_is_there_whoever_has_come():

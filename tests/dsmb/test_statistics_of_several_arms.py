@@ -69,6 +69,17 @@ def test_an_arm_that_was_never_at_risk_takes_a_degree_of_freedom():
     assert isinstance(overall_logrank([], [], [], 3, []), NotEstimable)
 
 
+def test_arms_in_groups_that_are_never_at_risk_together_take_a_degree_of_freedom():
+    time, event, arm = [3, 4, 6, 7, 2, 5, 8, 9], [1, 1, 1, 0, 1, 0, 1, 1], [0, 1, 0, 1, 2, 3, 3, 2]
+    found = overall_logrank(time, event, arm, 4, ["x"] * 4 + ["y"] * 4)
+    apart = [
+        logrank(time[part], event[part], np.array(arm[part]) - low)
+        for part, low in ((slice(0, 4), 0), (slice(4, 8), 2))
+    ]
+    assert found.degrees_of_freedom == 2
+    assert found.chi2 == pytest.approx(sum(each.chi2 for each in apart))
+
+
 def test_z_of_every_repeat_is_the_log_rank_test_of_its_pair():
     draw = np.random.default_rng(3)
     days, event = draw.integers(1, 30, 60), draw.integers(0, 2, 60)
