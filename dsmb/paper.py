@@ -66,7 +66,11 @@ def why_none(study: Study, list_number: int | None) -> str:
             "In this study an arm may be named beforehand, which no paper can know. While the "
             "system is down, randomization waits."
         )
-    return "" if list_number else "No randomization list is in use."
+    if not list_number:
+        return "No randomization list is in use."
+    # Made while papers wait to be entered, a pack would offer their places once more.
+    is_open = study.status == Study.Status.OPEN
+    return "" if is_open else "Accrual is not open. A pack is made when it is."
 
 
 def paper_row(study: Study) -> PaperRow:

@@ -1,7 +1,7 @@
 """The letters of room 1, about accounts. They name people, never subjects.
 
 What happens to an account is a row (`SignInEvent`); a receiver queues its letters in the same
-transaction. The unblinded login writes no letters: an operator reads its rows and its log.
+transaction. The unblinded login writes none of them: an operator reads its rows and its log.
 """
 
 from typing import Any

@@ -43,7 +43,10 @@ def harden(using: str = "default", **_: Any) -> None:
     accounts of unblinded staff are made last, by an alias of their own.
     """
     with connections[using].cursor() as cursor:
-        cursor.execute("SELECT to_regclass('public.dsmb_paperpack') IS NOT NULL")
+        cursor.execute(
+            "SELECT to_regclass('unblinded.paper_use') IS NOT NULL"
+            " AND to_regclass('unblinded.list_notice') IS NOT NULL"
+        )
         if not cursor.fetchone()[0]:
             return
         cursor.execute(_TRIGGERS_AS_OWNER)

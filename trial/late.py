@@ -14,6 +14,7 @@ from datetime import date, datetime, timedelta
 from dispensing.kit_number import fault
 from dispensing.models import Kit
 from dispensing.services import use_until
+from dsmb.models import PaperPack
 from enrolment.models import Subject
 from enrolment.records import screening_record
 from iwrs import clock, gate, paper_number
@@ -24,6 +25,8 @@ from iwrs.signatures import Record
 from randomization.models import LateEntry, Randomization
 
 LONGEST = timedelta(days=7)
+LONGEST_ON_PAPER = timedelta(days=30)  # with a paper number: nobody else of its order gets in
+NO_NUMBER = "NONE"
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,14 @@ class Late:
 
     @property
     def number(self) -> str:
-        """The paper number as it is stored, however it was typed."""
-        return normalised(self.paper_number)
+        """The paper number as it is stored, however it was typed; empty when there was none."""
+        typed = normalised(self.paper_number)
+        return "" if typed == NO_NUMBER else typed
+
+    @property
+    def longest(self) -> timedelta:
+        """How long ago it may have happened."""
+        return LONGEST_ON_PAPER if self.number else LONGEST
 
 
 def require_possible(subject: Subject, late: Late) -> None:
@@ -48,8 +57,8 @@ def require_possible(subject: Subject, late: Late) -> None:
     centre = subject.centre
     if late.occurred_at > now:
         problems["occurred_at"] = "This moment is in the future."
-    elif late.occurred_at < now - LONGEST:
-        problems["occurred_at"] = f"This is more than {LONGEST.days} days ago."
+    elif late.occurred_at < now - late.longest:
+        problems["occurred_at"] = f"This is more than {late.longest.days} days ago."
     elif centre.activated_at is None or late.occurred_at < centre.activated_at:
         problems["occurred_at"] = "The centre was not active then."
     elif clock.local_date(late.occurred_at, centre.time_zone) < subject.consent_on:
@@ -60,6 +69,12 @@ def require_possible(subject: Subject, late: Late) -> None:
         problems["paper_kit"] = fault(late.paper_kit)
     if late.number and paper_number.fault(late.number):
         problems["paper_number"] = paper_number.fault(late.number)
+    elif not late.paper_number.strip() and PaperPack.objects.filter(study=subject.study).exists():
+        # A number left out by mistake would take the place that the paper gave to somebody else.
+        problems["paper_number"] = (
+            "This study has randomization packs: give the paper number, or write none when the "
+            "emergency holder told none."
+        )
     if problems:
         raise Invalid(problems)
 

@@ -49,7 +49,8 @@ def randomize(
     Raises `Problem` when the study, the centre or the subject is not ready, and the one identical
     refusal when the centre has no kit. With `late` it happened on paper while the system was down:
     everything is as of that moment, also while accrual of the study is paused. A paper number that
-    is not of the next place is refused (`paper_not_next`).
+    is not of the next place is refused (`paper_not_next`); with the next one, no pause and no limit
+    stands in the way, since it has happened.
     """
     with act("randomize", by=by, why=late.reason if late else ""):
         # The centre first: randomizations at one centre take its cover one after the other, so
@@ -65,7 +66,7 @@ def randomize(
         if late:
             require_possible(subject, late)
         with clock.at(late.occurred_at if late else entered_at):
-            _require_ready(subject, paused_too=late is not None)
+            _require_ready(subject, late)
             record = screening_record(subject) if signature else None  # the act changes none of it
             if signature and record:
                 require_shown(signature, record)
@@ -105,7 +106,28 @@ def first_answer(subject: Subject) -> Randomized:
     return Randomized(subject, subject.randomization, kit, visits, False, number)
 
 
-def _require_ready(subject: Subject, *, paused_too: bool) -> None:
+def _require_ready(subject: Subject, late: Late | None) -> None:
+    """Raise `Problem` unless the subject can be randomized.
+
+    What a paper with a number gave has happened, whatever limit or pause there was: refused, it
+    would bar the way of everybody after it. The gate lets no other number in.
+    """
+    on_paper = late is not None and bool(late.number)
+    if not on_paper:
+        _require_open(subject, paused_too=late is not None)
+    if subject.status == Subject.Status.SCREEN_FAILED:
+        raise Problem(code="screen_failed", title=f"Subject {subject.number} is a screen failure.")
+    if subject.status != Subject.Status.ELIGIBLE:
+        raise not_ready(subject)
+    if not getattr(subject, "listed"):  # noqa: B009 - an annotation, unknown to the type checker
+        raise no_list()
+    if not on_paper:
+        require_place(subject)
+        require_cover(subject.centre, clock.today(subject.centre.time_zone))
+
+
+def _require_open(subject: Subject, *, paused_too: bool) -> None:
+    """Raise `Problem` unless study, centre and country take subjects."""
     states = {Study.Status.OPEN, Study.Status.PAUSED} if paused_too else {Study.Status.OPEN}
     if subject.study.status not in states:
         raise Problem(
@@ -116,14 +138,6 @@ def _require_ready(subject: Subject, *, paused_too: bool) -> None:
     require_active(subject.centre)
     if getattr(subject, "stopped"):  # noqa: B009 - an annotation, unknown to the type checker
         raise not_in_this_country(subject.centre)
-    if subject.status == Subject.Status.SCREEN_FAILED:
-        raise Problem(code="screen_failed", title=f"Subject {subject.number} is a screen failure.")
-    if subject.status != Subject.Status.ELIGIBLE:
-        raise not_ready(subject)
-    if not getattr(subject, "listed"):  # noqa: B009 - an annotation, unknown to the type checker
-        raise no_list()
-    require_place(subject)
-    require_cover(subject.centre, clock.today(subject.centre.time_zone))
 
 
 def not_ready(subject: Subject) -> Problem:

@@ -15,7 +15,7 @@ from iwrs.forms import PortalForm, reason_field
 from iwrs.permissions import Act
 from iwrs.signatures import Record
 from iwrs.signatures.forms import SignedForm
-from trial.late import LONGEST, Late
+from trial.late import LONGEST, LONGEST_ON_PAPER, Late
 from trial.services import randomize
 from trial.views import answers_as_read
 
@@ -25,7 +25,8 @@ class LateForm(SignedForm):
 
     occurred_at = forms.DateTimeField(
         label="When was the subject randomized on paper?",
-        help_text=f"Day and time by the clock of the centre, at most {LONGEST.days} days ago.",
+        help_text=f"Day and time by the clock of the centre, at most {LONGEST.days} days ago, "
+        f"{LONGEST_ON_PAPER.days} with a paper number.",
         input_formats=["%Y-%m-%dT%H:%M"],
         widget=forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"}),
         error_messages={
@@ -36,8 +37,8 @@ class LateForm(SignedForm):
     )
     paper_number = forms.CharField(
         label="Paper number",
-        help_text="As the emergency holder told it, for example 7K3M-Q9TX. Leave it empty when "
-        "there was none.",
+        help_text="As the emergency holder told it, for example 7K3M-Q9TX. Write none when no "
+        "number was told.",
         required=False,
         max_length=20,
         widget=forms.TextInput(

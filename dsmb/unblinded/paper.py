@@ -16,7 +16,7 @@ from dsmb.analysis import pack, pad, seal
 from dsmb.analysis.seal import PADDING_COST
 from dsmb.models import PaperPack
 from dsmb.packs import covered_now
-from dsmb.paper import Facts, facts, paper_name
+from dsmb.paper import Facts, facts, paper_name, why_none
 from dsmb.unblinded.holders import current_holders
 from dsmb.unblinded.models import EmergencyHolder
 from dsmb.unblinded.pack_files import About
@@ -91,9 +91,11 @@ def _rests_on(study: Study) -> Facts:
 
 def _due(study: Study, holders: Sequence[EmergencyHolder]) -> bool:
     now = _rests_on(study)
+    if why_none(study, now.list_number):
+        return False
     newest = PaperPack.objects.filter(study=study).defer("sealed").order_by("-pk").first()
     if newest is None or newest.list_number != now.list_number:
-        return now.list_number is not None
+        return True
     if newest.keys_sha256 != keys_sha256(holders):
         return True
     old = clock.study_now(study.replay_now) - newest.made_at >= RENEWED_AFTER
@@ -104,7 +106,7 @@ def _make(study: Study, holders: Sequence[EmergencyHolder], *, by: Actor) -> Pap
     with act("make randomization pack", by=by):
         definition = definition_of_list(study)
         active = RandomizationList.objects.filter(study=study, status="active").first()
-        if active is None or active.dynamic or definition.randomization.forced_allocation:
+        if active is None or why_none(study, active.number):
             return None
         rests_on = _rests_on(study)  # before the places: what changes in between makes it due again
         paper = _paper(study, definition, active, rests_on.subjects)
@@ -145,6 +147,8 @@ def _paper(
 
 def _centres(study: Study, definition: StudyDefinition, today: date) -> tuple[PaperCentre, ...]:
     """The active centres with their next places of cover, those left out that are too old now."""
+    # By the day of the westernmost centre, which the gate goes by; each line says its last day.
+    today -= timedelta(days=1)
     until = use_until(definition, today)
     kits, randomized = next_kits(study, until), covered_now(study)
     used_for = until - today

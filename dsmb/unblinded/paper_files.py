@@ -143,7 +143,8 @@ def _read_me(paper: Paper) -> bytes:
         "WHEN THE SYSTEM IS BACK",
         "9. Stop. Tell the study manager the order of all paper numbers, without treatments, and",
         "   that accrual stays paused until all of them are entered in that order.",
-        "10. Delete the opened files. Keep the log and the sealed file. Take a new pack.",
+        "10. Delete the opened files. Keep the log and the sealed file. Use this pack no more. A",
+        "    new one is made when all are entered and accrual is open again.",
         "",
         "padding.bin is empty space.",
     )

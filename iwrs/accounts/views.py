@@ -122,7 +122,7 @@ def _go_on(request: HttpRequest, user: User, onward: str) -> HttpResponse:
 def forgotten_password(request: HttpRequest) -> HttpResponse:
     """Ask for a letter with a new link. Text and time of the answer do not tell who has an account.
 
-    The unblinded side writes no letters: its page says whom to ask, and takes nothing.
+    The unblinded side writes none of these letters: its page says whom to ask, and takes nothing.
     """
     writes = settings.SIDE == "blinded"
     if not writes and request.method == "POST":

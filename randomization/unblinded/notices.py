@@ -30,8 +30,8 @@ def work_notices() -> int:
     active = RandomizationList.objects.filter(status=RandomizationList.Status.ACTIVE)
     sent = 0
     for made in active.select_related("study").defer("seed").order_by("pk"):
-        _note(made)
         try:
+            _note(made)
             sent += _tell(made)
         except Exception as error:  # whatever it is: the next study has a list too
             log.error("list notice not sent", study=made.study_id, **without_values(error))

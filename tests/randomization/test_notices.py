@@ -62,6 +62,17 @@ def test_one_letter_to_the_statisticians_alone(db: None) -> None:
     assert not OutboxMessage.objects.exists(), "the blinded side's queue holds nothing of it"
 
 
+def test_its_words_are_always_the_same(db: None) -> None:
+    """Nothing that the unblinded side knows can leave in it."""
+    few, many = a_low_study(), with_people(make.a_study(length=12, method="complete"))
+    assert write() == 2
+    words = {
+        letter.subject.replace(study.code, "") + letter.body.replace(study.code, "")
+        for letter, study in zip(mail.outbox, (few, many), strict=True)
+    }
+    assert len(words) == 1
+
+
 def test_low_again_after_an_extension_is_another_letter(db: None) -> None:
     low = a_low_study()
     write()
@@ -103,6 +114,13 @@ def test_a_letter_that_cannot_be_sent_waits_and_stops_no_other(
     assert write(NOW + AGAIN_AFTER / 2) == 0
     assert write(NOW + AGAIN_AFTER * 2) == 1
     assert write(NOW + AGAIN_AFTER * 4) == 0
+
+
+def test_a_study_that_cannot_be_read_stops_no_other(db: None) -> None:
+    broken = a_low_study()
+    a_low_study()
+    Study.objects.filter(pk=broken.pk).update(definition_sha256="x")
+    assert write() == 1
 
 
 def test_without_a_statistician_it_waits_for_one(db: None) -> None:

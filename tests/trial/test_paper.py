@@ -9,6 +9,7 @@ from django.db import connection
 from django.urls import reverse
 
 from dispensing.kit_number import with_check_digit
+from dsmb.unblinded.paper import make_paper, renew_paper
 from enrolment.models import Centre, Subject
 from iwrs import clock
 from iwrs.models import Study
@@ -23,6 +24,7 @@ from tests.hostile.walk import state_of_the_database, undone
 from tests.portal.conftest import signed_in, site
 from tests.roles import as_unblinded
 from tests.signing import sign_page
+from trial.invariants import contradictions
 from trial.late import Late, late_record
 from trial.services import randomize
 
@@ -143,7 +145,10 @@ def test_a_place_that_was_used_in_the_system_meanwhile_is_refused(paper: SimpleN
     with clock.at(NOW):
         randomize(live, by=make.TESTER)
     refused(late, given.paper_number)
-    enter(late, "")  # as without a pack: never refused
+    with pytest.raises(Invalid) as left_out:
+        enter(late, "")
+    assert list(left_out.value.errors) == ["paper_number"]
+    enter(late, "None")  # said in so many words: never refused
     assert LateEntry.objects.get().paper_number == ""
 
 
@@ -158,17 +163,94 @@ def test_another_kit_than_the_papers_is_recorded_with_its_number(paper: SimpleNa
 def test_a_rolled_back_call_uses_up_a_line_and_a_new_pack_leaves_it_out(
     paper: SimpleNamespace,
 ) -> None:
-    late, tried = a_subject(paper.here), a_subject(paper.here)
-    old = paper.desk.randomize(late)
+    tried = a_subject(paper.here)
     with undone(), clock.at(NOW):
         seen = randomize(tried, by=make.TESTER).kit.grouped
-    assert "the centre's kits" in refused(late, old.paper_number).title
     with clock.at(NOW):
         new = a_desk(paper.study, paper.identity)
-    lines = new.files[f"centre-{paper.here.number}.csv"]
-    assert seen not in lines
+    assert seen not in new.files[f"centre-{paper.here.number}.csv"]
+    late = a_subject(paper.here)
     given = new.randomize(late)
     assert enter(late, given.paper_number).kit.grouped == given.kit
+
+
+def test_what_the_paper_gave_stays_the_subjects_after_a_call_that_was_rolled_back(
+    paper: SimpleNamespace,
+) -> None:
+    """Each has the kit in hand, the whole row of them: no kit tells that two arms are alike."""
+    tried, *waiting = [a_subject(paper.here) for _ in range(5)]
+    told = [paper.desk.randomize(each) for each in waiting]
+    with undone(), clock.at(NOW):
+        randomize(tried, by=make.TESTER)
+    assert "the centre's kits" in refused(waiting[0], _halves(told[0], told[2])).title
+    for subject, given in zip(waiting, told, strict=True):
+        answer = enter(subject, given.paper_number)
+        assert (answer.kit.grouped, label_of(subject)) == (given.kit, given.treatment)
+    assert contradictions() == []
+
+
+def test_a_line_that_was_used_up_serves_one_subject_alone(paper: SimpleNamespace) -> None:
+    first, second = a_subject(paper.here), a_subject(paper.here)
+    one, two = paper.desk.randomize(first), paper.desk.randomize(second)
+    with undone(), clock.at(NOW):
+        randomize(a_subject(paper.here), by=make.TESTER)
+    enter(first, one.paper_number)
+    assert "the centre's kits" in refused(second, _halves(two, one)).title
+    assert enter(second, two.paper_number).kit.grouped == two.kit
+
+
+def _halves(place: Given, cover: Given) -> str:
+    return f"{place.paper_number[:5]}{cover.paper_number[5:]}"
+
+
+def test_no_pause_and_no_limit_bars_the_way_of_what_has_happened() -> None:
+    """One who is refused would leave all after it, at every centre, outside."""
+    with clock.at(BEFORE):
+        cap = '\n[[caps]]\nkey = "each"\nlabel = "Each centre"\nlimit = 1\neach = "centre"\n'
+        study = make.a_study(more=cap)
+        here, there = make.a_centre(study), make.a_centre(study)
+        desk = a_desk(study, a_keyed_holder(study))
+    subjects = [a_subject(each) for each in (here, here, there, there)]
+    told = [desk.randomize(each) for each in subjects]
+    Study.objects.filter(pk=study.pk).update(status="closed")
+    Centre.objects.filter(pk=there.pk).update(status="suspended")
+    for subject, given in zip(subjects, told, strict=True):
+        with clock.at(THEN + timedelta(days=20)):
+            late = Late(THEN, OUTAGE, "", given.paper_number)
+            assert randomize(subject, by=make.TESTER, late=late).kit.grouped == given.kit
+    another = a_subject(here)
+    with pytest.raises(Problem) as closed:
+        enter(another, "none")
+    assert closed.value.code == "accrual_not_open"
+    refused(another, "0000-0000")
+
+
+def test_while_papers_wait_no_pack_offers_their_places_again(paper: SimpleNamespace) -> None:
+    Study.objects.filter(pk=paper.study.pk).update(status="paused")
+    study = Study.objects.get(pk=paper.study.pk)
+    with as_unblinded(), clock.at(NOW):
+        assert renew_paper(study) is None
+        assert make_paper(study, by=make.TESTER) is None
+
+
+def test_the_last_day_of_a_lot_is_the_centres_own() -> None:
+    """It is 2 March in London and still 1 March in New York, where a lot may be used that day."""
+    made_at = make.at(2010, 3, 2, 2)
+    then = made_at + timedelta(minutes=30)
+    with clock.at(BEFORE):
+        study = make.a_study()
+        centre = make.a_centre(study, cover=0, time_zone="America/New_York")
+        rules = study.definition
+        used_for = timedelta(days=rules.kits.days + rules.schedule.window_after_days)
+        make.a_cohort(centre, size=2, expires_on=date(2010, 3, 1) + used_for)
+        identity = a_keyed_holder(study)
+    with clock.at(made_at):
+        desk = a_desk(study, identity)
+    subject = a_subject(centre)
+    given = desk.randomize(subject)
+    with clock.at(NOW):
+        answer = randomize(subject, by=make.TESTER, late=Late(then, OUTAGE, "", given.paper_number))
+    assert answer.kit.grouped == given.kit
 
 
 def test_a_cohort_that_is_too_old_is_skipped_by_the_desk_and_by_the_gate() -> None:

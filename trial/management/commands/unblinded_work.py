@@ -6,6 +6,8 @@ The same work as that of the unblinded Celery worker, taken from the same rows, 
 import argparse
 import signal
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -17,6 +19,7 @@ from dispensing.unblinded.services import work_supply_runs
 from iwrs.tasks import without_values
 
 SHORTEST, LONGEST = 0.02, 1.0  # seconds between two looks
+SLOWLY = 60.0  # seconds between two looks for what may wait
 log = structlog.get_logger(__name__)
 
 
@@ -43,13 +46,22 @@ class Command(BaseCommand):
             signal.signal(name, lambda *_: stop.set())
         self.stdout.write("Watching.")
         self.stdout.flush()
-        pause = SHORTEST
+        pause, looked = SHORTEST, -SLOWLY
         while not stop.wait(pause):
-            pause = SHORTEST if _work_safely() else min(pause * 1.5, LONGEST)
+            slow = time.monotonic() - looked >= SLOWLY
+            if slow:
+                looked = time.monotonic()
+            done = sum(_safely(each) for each in _kinds(slow=slow))
+            pause = SHORTEST if done else min(pause * 1.5, LONGEST)
 
 
 def work() -> int:
     """Do what waits, and return how many rows were taken."""
+    return sum(each() for each in _kinds(slow=True))
+
+
+def _kinds(*, slow: bool) -> list[Callable[[], int]]:
+    """The kinds of work: those that somebody waits for, and `slow` ones that may wait a minute."""
     # A late import: extracts need the statistics packages, which take a second to load.
     from dsmb.unblinded.packs import work_packs
     from dsmb.unblinded.paper import work_papers
@@ -57,14 +69,14 @@ def work() -> int:
     from randomization.unblinded.notices import work_notices
     from randomization.unblinded.simulations import work_simulations
 
-    kinds = (work_supply_runs, work_extracts, work_packs, work_papers, work_simulations)
-    return sum(work_of() for work_of in (*kinds, work_notices))
+    waited_for: list[Callable[[], int]] = [work_supply_runs, work_extracts, work_simulations]
+    return waited_for + ([work_packs, work_papers, work_notices] if slow else [])
 
 
-def _work_safely() -> int:
-    """As `work`, but errors are logged without their values and a lost connection is renewed."""
+def _safely(kind: Callable[[], int]) -> int:
+    """One kind of work; an error is logged without its values and a lost connection is renewed."""
     try:
-        return work()
+        return kind()
     except DatabaseError as error:
         log.error("unblinded work failed", **without_values(error))
         connection.close()
