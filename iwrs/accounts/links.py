@@ -73,8 +73,8 @@ def invite(user: User, *, by: Actor) -> bool:
     """Send an invitation to a person who has not used the account yet, within an open act.
 
     Returns False, and sends nothing, when the last hour had `MOST_LETTERS` of them already, and on
-    the unblinded side, which writes no letters to accounts. Each invitation is another letter with a link of
-    its own.
+    the unblinded side, which writes no letters to accounts. Each invitation is another letter with
+    a link of its own.
     """
     if settings.SIDE != "blinded":
         return False
