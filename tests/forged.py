@@ -16,7 +16,7 @@ def load_forged(study: Study, change: Callable[[list[dict]], None]) -> Study:
 
 
 def load_relabelled(study: Study, change: Callable[[list[dict]], None]) -> Study:
-    """The same with the true codes: a change that the application itself would take."""
+    """The same with the true codes."""
     definition = study.definition.model_dump(mode="json")
     change(definition["arms"])
     return _put_in_force(study, definition)
@@ -26,6 +26,16 @@ def one_letter(arms: list[dict]) -> None:
     """As short labels as there can be, all of one length."""
     for arm in arms:
         arm["label"] = arm["code"][0]
+
+
+def turned_round(arms: list[dict]) -> None:
+    """EVE the control: with no arm marked it is PBO, the last one."""
+    arms[0]["control"] = True
+
+
+def exchanged(arms: list[dict]) -> None:
+    """Each of two arms under the other's name."""
+    arms[0]["label"], arms[1]["label"] = arms[1]["label"], arms[0]["label"]
 
 
 def _put_in_force(study: Study, definition: dict) -> Study:

@@ -16,6 +16,7 @@ from iwrs.signatures.services import keep, require_shown
 from iwrs.studies import lock_design, take_into_force
 from randomization.listing import Entry, commit, generate
 from randomization.models import ListCommitment
+from randomization.unblinded.arms import made_for_these_arms, require_arms_of_lists
 from randomization.unblinded.closing import shut
 from randomization.unblinded.design import (
     definition_of_next_list,
@@ -253,8 +254,10 @@ def _require_approvable(made: RandomizationList, by: Actor) -> None:
     _require_blinded(study)
     require_none_waits(made)
     _require_version_seen(made, study)
-    now = design_record(study, definition_of_next_list(study))
-    if not same_design(now, made.design):
+    definition = definition_of_next_list(study)
+    require_arms_of_lists(study, definition)
+    same = same_design(design_record(study, definition), made.design)
+    if not (same and made_for_these_arms(made, definition)):
         raise Problem(
             code="definition_changed",
             title="The study definition changed after this list was generated.",

@@ -24,7 +24,7 @@ from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Signature
 from tests import factories as make
 from tests.dsmb.rows import as_owner, many_subjects
-from tests.forged import load_forged, one_letter
+from tests.forged import load_forged, load_relabelled, one_letter, turned_round
 from tests.roles import as_unblinded
 
 CUT = date(2011, 2, 11)
@@ -265,10 +265,16 @@ def test_whether_a_package_fits_does_not_hang_on_who_is_in_which_arm(site):
     assert limits == {most_bytes(records, arms, CUT)}
 
 
-def test_a_renamed_arm_fails_whoever_is_in_the_cut(site):
-    """A cut can hold one subject alone: "failed" for one arm only would tell the arm."""
+@pytest.mark.parametrize(
+    ("load", "change"),
+    [(load_forged, one_letter), (load_relabelled, one_letter), (load_relabelled, turned_round)],
+)
+def test_a_forged_arm_fails_whoever_is_in_the_cut(site, load, change):
+    """A cut can hold one subject alone: "failed" for one arm only would tell the arm. With another
+    control and the true codes, every hazard ratio would be that of the other arm.
+    """
     codes = site.study.definition.arm_codes
-    load_forged(site.study, one_letter)
+    load(site.study, change)
     for arm in codes:
         with as_owner(), connection.cursor() as cursor:
             cursor.execute("UPDATE unblinded.allocation SET arm = %s", [arm])

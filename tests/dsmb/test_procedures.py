@@ -1,12 +1,15 @@
 """How subjects were randomized, read for the re-randomization test: order, levels, no arm."""
 
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pytest
 
 from dsmb import analysis
+from dsmb.analysis.pairs import periods_of
 from dsmb.unblinded.procedures import procedures
+from dsmb.unblinded.records import read_records
 from enrolment.models import Subject
 from iwrs import clock
 from iwrs.models import Study
@@ -18,11 +21,13 @@ from randomization.unblinded.models import Allocation
 from randomization.unblinded.records import waiting_record
 from tests import factories as make
 from tests.queries import statements_of
+from tests.randomization.test_next_list import announce, next_list, one_to_one
 from tests.roles import as_unblinded
 from trial.services import randomize
 
 pytestmark = pytest.mark.usefixtures("db")
 CONTROL = "PBO"
+CUT = date(2030, 1, 1)
 
 
 def force(subject: Subject, arm: str) -> None:
@@ -99,6 +104,23 @@ def test_the_order_is_that_of_the_places_and_the_queries_are_three() -> None:
     assert all(places == list(range(1, len(places) + 1)) for places in by_stratum.values())
     assert len(seen) == 3
     assert all('"allocation"."arm"' not in each for each in seen)
+
+
+def test_a_next_list_with_another_ratio_is_a_period_of_its_own() -> None:
+    study = a_trial(5)
+    centre = study.centres.get()
+    announce(study, one_to_one(study))
+    next_list(study)
+    more_subjects(centre, 3)
+    with as_unblinded():
+        used = procedures(study, CONTROL)
+        assert len(read_records(Study.objects.get(pk=study.pk), CUT)) == 8
+    numbers = list(study.subjects.order_by("pk").values_list("number", flat=True))
+    found = periods_of(used, numbers, study.definition.arm_codes)
+    assert [(each.ratio, each.places) for each in found] == [
+        ((2, 1), tuple(range(5))),
+        ((1, 1), tuple(range(5, 8))),
+    ]
 
 
 def test_nobody_randomized_is_no_procedure() -> None:
