@@ -44,7 +44,7 @@ def harden(using: str = "default", **_: Any) -> None:
     """
     with connections[using].cursor() as cursor:
         cursor.execute(
-            "SELECT to_regclass('unblinded.paper_use') IS NOT NULL"
+            "SELECT to_regclass('public.dsmb_paperpack') IS NOT NULL"
             " AND to_regclass('unblinded.list_notice') IS NOT NULL"
         )
         if not cursor.fetchone()[0]:

@@ -43,6 +43,11 @@ def require_place(subject: Subject) -> None:
         raise no_place_left()
 
 
+def hold_place(subject: Subject) -> None:
+    """Let others count this subject, who is let in whatever limit is reached."""
+    hold(subject.study_id, [each for each in limits_of(subject) if not each.at_centre])
+
+
 def no_place_left() -> Problem:
     """The one refusal for every other limit: it does not say which, nor how full others are."""
     return Problem(

@@ -20,7 +20,7 @@ from iwrs.signatures import Signature
 from iwrs.signatures.services import keep, require_shown
 from randomization.models import LateEntry, Randomization
 from randomization.services import allocate, list_in_use, no_list
-from trial.caps import require_place
+from trial.caps import hold_place, require_place
 from trial.late import Late, late_record, record_late, require_next_on_paper, require_possible
 
 
@@ -121,7 +121,9 @@ def _require_ready(subject: Subject, late: Late | None) -> None:
         raise not_ready(subject)
     if not getattr(subject, "listed"):  # noqa: B009 - an annotation, unknown to the type checker
         raise no_list()
-    if not on_paper:
+    if on_paper:
+        hold_place(subject)
+    else:
         require_place(subject)
         require_cover(subject.centre, clock.today(subject.centre.time_zone))
 

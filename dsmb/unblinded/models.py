@@ -62,28 +62,6 @@ class EmergencyHolder(models.Model):
         return self.name
 
 
-class PaperUse(models.Model):
-    """A place of cover that the paper gave to a subject and an abandoned call had used up.
-
-    Written by `gate.next_on_paper`, once; `gate.assign_kit` then takes the subject's kit from it.
-    """
-
-    subject = models.OneToOneField(
-        "enrolment.Subject", on_delete=models.DO_NOTHING, related_name="+"
-    )
-    cohort = models.ForeignKey("dispensing.Cohort", on_delete=models.DO_NOTHING, related_name="+")
-    position = models.PositiveIntegerField()
-
-    class Meta:
-        db_table = 'unblinded"."paper_use'
-        constraints = [
-            models.UniqueConstraint("cohort", "position", name="a_paper_line_serves_once")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.subject_id}"
-
-
 class PaperPlace(models.Model):
     """The code of one place of a list in the randomization packs. Written once, at random.
 

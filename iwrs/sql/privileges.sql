@@ -114,7 +114,7 @@ REVOKE UPDATE ON unblinded.list_entry, unblinded.list_origin, unblinded.imported
     unblinded.call_release, unblinded.forced_allocation, unblinded.paper_place,
     unblinded.paper_cover
     FROM iwrs_unblinded;
-REVOKE INSERT, UPDATE ON unblinded.allocation, unblinded.kit_assignment, unblinded.paper_use, unblinded.decision,
+REVOKE INSERT, UPDATE ON unblinded.allocation, unblinded.kit_assignment, unblinded.decision,
     unblinded.margin FROM iwrs_unblinded;
 
 -- Django's own lists of tables and permissions are written by migrations.

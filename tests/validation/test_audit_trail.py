@@ -42,7 +42,6 @@ WITHOUT_HISTORY = {
     "KitImport": "who imported which file, and when",
     "ListEntry": "frozen with its list, whose fingerprint is published",
     "ForcedAllocation": "written once, with who, why and when",
-    "PaperUse": "written once by gate.next_on_paper",
     "Decision": "written once by gate.allocate",
     "Margin": "written once by gate.allocate, a new row for each place",
     "ListOrigin": "written once with its list, changed by nobody",

@@ -71,14 +71,7 @@ BEGIN
     END IF;
 
     IF v_number = 0 THEN
-        -- What the paper gave, when an abandoned call used that place up (see 5_paper.sql).
-        SELECT k.kit_id INTO v_kit
-          FROM unblinded.paper_use u JOIN unblinded.cover_kit k
-            ON k.cohort_id = u.cohort_id AND k.position = u.position AND k.arm = v_arm
-         WHERE u.subject_id = v_subject;
-        IF NOT FOUND THEN
-            v_kit := unblinded.take_cover_kit(v_calls, v_arm, p_use_until);
-        END IF;
+        v_kit := unblinded.take_cover_kit(v_calls, v_arm, p_use_until);
     ELSE
         SELECT k.kit_id INTO v_kit
           FROM unblinded.visit_kit k JOIN public.dispensing_kit p ON p.id = k.kit_id

@@ -2,12 +2,9 @@
 --
 -- While the system was down an emergency holder gave the place, out of a sealed pack of the next
 -- ones; a late entry repeats its two codes. Asked just before gate.allocate in the same
--- transaction. It compares, and locks what the next two gates lock.
+-- transaction. It compares, locks what the next two gates lock, and writes nothing.
 -- The codes are random and hang on no arm. What the answer tells is order: whether the places
 -- before this one are used, of the stratum first, then of the centre's cover.
--- A place of cover that an abandoned call used up serves nobody else, but it is what the paper
--- gave: it is kept for the subject, and gate.assign_kit takes it. Who knows its code was told its
--- kit with it, so nothing is learned by it.
 --
 -- IW001 the subject is not eligible; IW002 there is no active list or no such stratum
 -- IW500 anything else, without a detail
@@ -36,8 +33,6 @@ DECLARE
     v_cursor unblinded.stratum_cursor;
     v_place text;
     v_cover text;
-    v_cohort bigint;
-    v_position integer;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION USING ERRCODE = 'IW500';
@@ -78,27 +73,9 @@ BEGIN
              ORDER BY c.received_at, c.id LIMIT 1) following
       JOIN unblinded.paper_cover p ON p.cohort_id = following.id AND p.position = following.place;
     -- A place without a code is on no paper.
-    IF NOT coalesce(v_place = p_place, false) THEN
-        RETURN 'stratum';
-    END IF;
-    IF coalesce(v_cover = p_cover, false) THEN
-        RETURN '';
-    END IF;
-    SELECT p.cohort_id, p.position INTO v_cohort, v_position
-      FROM unblinded.paper_cover p JOIN public.dispensing_cohort c ON c.id = p.cohort_id
-      JOIN public.dispensing_lot l ON l.id = c.lot_id
-     WHERE c.centre_id = v_centre AND p.code = p_cover AND l.expires_on >= p_use_until
-       AND p.position <= unblinded.calls_made('cohort', c.id)
-       AND NOT EXISTS (SELECT 1 FROM unblinded.cover_kit k
-                         JOIN unblinded.kit_assignment a ON a.kit_id = k.kit_id
-                        WHERE k.cohort_id = p.cohort_id AND k.position = p.position)
-     ORDER BY p.cohort_id, p.position LIMIT 1;
-    IF NOT FOUND THEN
-        RETURN 'centre';
-    END IF;
-    INSERT INTO unblinded.paper_use (subject_id, cohort_id, position)
-    VALUES (p_subject, v_cohort, v_position);
-    RETURN '';
+    RETURN CASE WHEN NOT coalesce(v_place = p_place, false) THEN 'stratum'
+                WHEN NOT coalesce(v_cover = p_cover, false) THEN 'centre'
+                ELSE '' END;
 EXCEPTION
     WHEN OTHERS OR query_canceled THEN
         RAISE EXCEPTION USING MESSAGE = 'refused', ERRCODE = CASE
