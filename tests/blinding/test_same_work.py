@@ -200,12 +200,12 @@ def test_a_difference_in_the_work_would_be_seen(target):
 
 
 def differs_always(
-    target: hostile.Target, rewrite: Rewrite, settings: str = "", attempts: int = 5
+    target: hostile.Target, rewrite: Rewrite, settings: str = "", attempts: int = 10
 ) -> set[str]:
     """What differs between the copies in every attempt.
 
-    Checkpoints and other sessions of the server add a record or a page now and then. What an arm
-    causes, it causes each time.
+    Checkpoints (those of other tests that drop a database, too) and other sessions of the server
+    add a record or a page now and then. What an arm causes, it causes each time.
     """
     visit = _sent_visit_kit(target)
     always: set[str] | None = None
