@@ -162,10 +162,12 @@ def a_cohort(centre: Centre, *, size: int = 6, expires_on: date | None = None) -
             study=centre.study, number=f"L{expires_on:%Y%m%d}", defaults={"expires_on": expires_on}
         )
         cohort = Cohort.objects.create(centre=centre, lot=lot, size=size, received_at=clock.now())
-        for position in range(1, size + 1):
-            for arm in centre.study.definition.arm_codes:
-                kit = a_kit(centre, lot, arm)
-                CoverKit.objects.create(cohort=cohort, position=position, arm=arm, kit=kit)
+        places = list(itertools.product(range(1, size + 1), centre.study.definition.arm_codes))
+        kits = some_kits(centre, lot, [arm for _, arm in places])
+        CoverKit.objects.bulk_create(
+            CoverKit(cohort=cohort, position=position, arm=arm, kit=kit)
+            for (position, arm), kit in zip(places, kits, strict=True)
+        )
         open_centre(centre)
         lists.open_calls("cohort", cohort.pk)
     return cohort
@@ -173,18 +175,23 @@ def a_cohort(centre: Centre, *, size: int = 6, expires_on: date | None = None) -
 
 def a_kit(centre: Centre, lot: Lot, arm: str) -> Kit:
     """A kit at a centre, with its content on the unblinded side. Call it as unblinded."""
-    serial = next(_number)
-    kit = Kit.objects.create(
-        study=centre.study,
-        number=f"{serial:07d}",
-        lot=lot,
-        status=Kit.Status.AT_CENTRE,
-        centre=centre,
-    )
-    KitContent.objects.create(
-        kit=kit, study=centre.study, lot=kit.lot, arm=arm, rank=serial, sent=True
-    )
+    [kit] = some_kits(centre, lot, [arm])
     return kit
+
+
+def some_kits(centre: Centre, lot: Lot, arms: list[str]) -> list[Kit]:
+    """A kit for each of `arms`, as `a_kit` makes one."""
+    serials = list(itertools.islice(_number, len(arms)))
+    status = Kit.Status.AT_CENTRE
+    kits = Kit.objects.bulk_create(
+        Kit(study=centre.study, number=f"{serial:07d}", lot=lot, status=status, centre=centre)
+        for serial in serials
+    )
+    KitContent.objects.bulk_create(
+        KitContent(kit=kit, study=centre.study, lot=lot, arm=arm, rank=serial, sent=True)
+        for kit, arm, serial in zip(kits, arms, serials, strict=True)
+    )
+    return kits
 
 
 def open_centre(centre: Centre) -> None:
