@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
 WORKERS ?= 2
+# Whole files, in the order of tests/conftest.py: what a file sets up once is set up in one process.
+SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 OUTCOMES := .iwrs/validation/outcomes.json
 
 .PHONY: demo test validation lint bench prove programs lock clean
@@ -14,11 +16,11 @@ demo: $(READY)  ## bring the whole system up, replay a simulated trial, serve un
 	$(BIN)/python -m trial.demo.story $(ARGS)
 
 test: $(READY) programs lint  ## every check that a change has to pass
-	$(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow" --outcomes $(OUTCOMES) $(ARGS)
+	$(BIN)/python -m pytest $(SHARED) -q -m "not slow" --outcomes $(OUTCOMES) $(ARGS)
 	$(BIN)/python -m tests.validation.matrix check
 
 validation: $(READY) programs  ## run the tests and record which requirement each of them proves
-	$(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow" --outcomes $(OUTCOMES) $(ARGS)
+	$(BIN)/python -m pytest $(SHARED) -q -m "not slow" --outcomes $(OUTCOMES) $(ARGS)
 	$(BIN)/python -m tests.validation.matrix record
 
 lint: $(READY)  ## style, types, and which room may import which
@@ -28,7 +30,7 @@ lint: $(READY)  ## style, types, and which room may import which
 	IWRS_SECRET_KEY=for-the-type-checker DATABASE_URL=postgresql://nobody@/none $(BIN)/mypy
 
 prove: $(READY) programs  ## slow proofs: large replays, long fault runs, advisories of what is locked
-	$(BIN)/python -m pytest -n $(WORKERS) -q -rs -m slow $(ARGS)
+	$(BIN)/python -m pytest $(SHARED) -q -rs -m slow $(ARGS)
 
 bench: $(READY)  ## ratios within one run
 	$(BIN)/python -m bench.randomize $(ARGS)
