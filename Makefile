@@ -10,12 +10,13 @@ WORKERS ?= 2
 SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 OUTCOMES := .iwrs/validation/outcomes.json
 
-.PHONY: demo test validation lint bench prove programs lock clean
+.PHONY: demo test validation lint template bench prove programs lock clean
 
 demo: $(READY)  ## bring the whole system up, replay a simulated trial, serve until Ctrl-C
 	$(BIN)/python -m trial.demo.story $(ARGS)
 
-test: $(READY) programs lint  ## every check that a change has to pass
+test: $(READY) programs  ## every check that a change has to pass
+	$(MAKE) --no-print-directory -j 2 lint template
 	$(BIN)/python -m pytest $(SHARED) -q -m "not slow" --outcomes $(OUTCOMES) $(ARGS)
 	$(BIN)/python -m tests.validation.matrix check
 
@@ -28,6 +29,9 @@ lint: $(READY)  ## style, types, and which room may import which
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	IWRS_SECRET_KEY=for-the-type-checker DATABASE_URL=postgresql://nobody@/none $(BIN)/mypy
+
+template: $(READY)  ## the migrated database that the tests copy, unless it was made before
+	$(BIN)/python -m tests.bootstrap
 
 prove: $(READY) programs  ## slow proofs: large replays, long fault runs, advisories of what is locked
 	$(BIN)/python -m pytest $(SHARED) -q -rs -m slow $(ARGS)

@@ -109,3 +109,11 @@ def _clone_template() -> None:
         IWRS_EMAIL_BACKEND="django.core.mail.backends.locmem.EmailBackend",
         REDIS_URL=services()["redis_blinded"],
     )
+
+
+if __name__ == "__main__":  # `make test` has the template made while it looks at style and types
+    if not template.is_kept():
+        try:
+            _start_services()
+        finally:
+            pytest_unconfigure()

@@ -26,7 +26,7 @@ _ALSO = (
 
 def fill(superuser_url: str, migrate: Callable[[], object]) -> None:
     """Fill the empty database of `superuser_url` from the kept dump, or migrate and keep one."""
-    kept = ROOT / ".iwrs" / "test-template" / f"{_key()}.sql"
+    kept = _place()
     if kept.exists():
         _run("psql", "-q", "-X", "-v", "ON_ERROR_STOP=1", "-f", str(kept), superuser_url)
         return
@@ -37,6 +37,15 @@ def fill(superuser_url: str, migrate: Callable[[], object]) -> None:
     draft = kept.with_suffix(".draft")
     _run("pg_dump", "-f", str(draft), superuser_url)
     draft.rename(kept)
+
+
+def is_kept() -> bool:
+    """Whether the dump that fits this checkout is there."""
+    return _place().exists()
+
+
+def _place() -> Path:
+    return ROOT / ".iwrs" / "test-template" / f"{_key()}.sql"
 
 
 def _run(program: str, *arguments: str) -> None:
