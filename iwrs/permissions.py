@@ -48,6 +48,7 @@ class Act(StrEnum):
     UNBLIND_STUDY = "unblind the whole study"
     SEE_OPENED = "see the treatments of an unblinded study"
     FORCE_ALLOCATION = "name one subject's arm beforehand, where the study allows it"
+    ACCEPT_PAPER = "accept a paper number that the system refuses"
     MANAGE_STOCK = "import kits and send stock"
 
 
@@ -126,6 +127,7 @@ MAY: dict[str, frozenset[Act]] = {
         {
             Act.MANAGE_LIST,
             Act.FORCE_ALLOCATION,
+            Act.ACCEPT_PAPER,
             Act.UNBLIND_STUDY,
             Act.SEE_UNBLINDED_AUDIT,
         }

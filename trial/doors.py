@@ -229,6 +229,8 @@ UNBLINDED = {
     "make-packs": on_study(Act.MANAGE_LIST),
     "register-holder": on_study(Act.MANAGE_LIST),
     "end-holder": on_study(Act.MANAGE_LIST),
+    "paper-numbers": on_study(Act.ACCEPT_PAPER),
+    "accept-paper": on_study(Act.ACCEPT_PAPER),
     "audit": on_study(Act.SEE_UNBLINDED_AUDIT),
     "audit-csv": on_study(Act.SEE_UNBLINDED_AUDIT),
     "audit-pdf": on_study(Act.SEE_UNBLINDED_AUDIT),

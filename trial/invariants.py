@@ -111,6 +111,27 @@ UNBLINDED = (
         " OR count(e.id) <> coalesce(max(e.position) - min(e.position) + 1, 0)",
     ),
     Invariant(
+        "An arm that was told on paper is that of the told place, of the same study.",
+        "SELECT s.number FROM unblinded.forced_allocation f"
+        " JOIN unblinded.list_entry e ON e.id = f.told_entry_id"
+        " JOIN unblinded.list l ON l.id = e.list_id"
+        " JOIN public.enrolment_subject s ON s.id = f.subject_id"
+        " WHERE e.arm <> f.arm OR l.study_id <> s.study_id",
+    ),
+    Invariant(
+        "A kit that was told on paper is of the told arm, serves nobody else, and its line nobody.",
+        "SELECT s.number FROM unblinded.paper_kit p"
+        " JOIN public.enrolment_subject s ON s.id = p.subject_id"
+        " LEFT JOIN unblinded.forced_allocation f ON f.subject_id = p.subject_id"
+        " LEFT JOIN unblinded.cover_kit k ON k.kit_id = p.kit_id"
+        " LEFT JOIN unblinded.cover_kit o ON o.cohort_id = k.cohort_id AND o.position = k.position"
+        " LEFT JOIN unblinded.kit_assignment g ON g.kit_id = o.kit_id"
+        " WHERE f.told_entry_id IS NULL OR k.arm IS DISTINCT FROM f.arm"
+        " OR g.subject_id <> p.subject_id"
+        " OR k.position > coalesce(pg_sequence_last_value("
+        "('unblinded.calls_cohort_' || k.cohort_id)::regclass), 0)",
+    ),
+    Invariant(
         "A kit holds what its subject was allocated to.",
         "SELECT k.number FROM public.dispensing_dispensation d"
         " JOIN public.dispensing_kit k ON k.id = d.kit_id"

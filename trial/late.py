@@ -11,6 +11,8 @@ codes are random, so a refusal tells the order of places and nothing else.
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from django.db.models import QuerySet
+
 from dispensing.kit_number import fault
 from dispensing.models import Kit
 from dispensing.services import use_until
@@ -69,7 +71,9 @@ def require_possible(subject: Subject, late: Late) -> None:
         problems["paper_kit"] = fault(late.paper_kit)
     if late.number and paper_number.fault(late.number):
         problems["paper_number"] = paper_number.fault(late.number)
-    elif not late.paper_number.strip() and PaperPack.objects.filter(study=subject.study).exists():
+    elif late.number and not _packs(subject).filter(made_at__lte=late.occurred_at).exists():
+        problems["paper_number"] = "There was no randomization pack then."
+    elif not late.paper_number.strip() and _packs(subject).exists():
         # A number left out by mistake would take the place that the paper gave to somebody else.
         problems["paper_number"] = (
             "This study has randomization packs: give the paper number, or write none when the "
@@ -77,6 +81,10 @@ def require_possible(subject: Subject, late: Late) -> None:
         )
     if problems:
         raise Invalid(problems)
+
+
+def _packs(subject: Subject) -> QuerySet[PaperPack]:
+    return PaperPack.objects.filter(study=subject.study)
 
 
 def require_next_on_paper(subject: Subject, number: str, *, on: date) -> None:
@@ -89,13 +97,24 @@ def require_next_on_paper(subject: Subject, number: str, *, on: date) -> None:
     wrong = gate.call("next_on_paper", subject.pk, place, cover, until)
     if not wrong:
         return
+    if wrong == "unknown":
+        raise Problem(
+            code="paper_unknown",
+            title=f"Paper number {number} is not one of this subject's stratum and centre.",
+            action="Nothing was saved. Compare the number with what was written down, and the "
+            "answers for the strata with those told on the telephone. If both are right, the list "
+            "or the centre's kits changed since: ask the study manager, who asks the unblinded "
+            "statistician to accept the number.",
+            errors={"paper_number": "No pack has this number for the stratum and the centre."},
+        )
     where = "stratum" if wrong == "stratum" else "centre's kits"
     raise Problem(
         code="paper_not_next",
         title=f"Paper number {number} is not the next one of the {where}.",
         action="Nothing was saved. Enter the subjects of your centre in the order of the paper. "
         "If you did, another centre may have to enter a subject first: try again later. If it is "
-        "refused again, ask the study manager.",
+        "refused again, ask the study manager, who asks the unblinded statistician to accept the "
+        "number.",
         errors={"paper_number": "This number is not the next one."},
     )
 

@@ -5,6 +5,7 @@ from django.urls import include, path
 from dispensing.unblinded import views as kits
 from dsmb.unblinded import views as releases
 from dsmb.unblinded import views_packs as packs
+from dsmb.unblinded import views_told as told
 from dsmb.unblinded import views_unblinding as unblinding
 from iwrs.views import health
 from randomization.unblinded import views as lists
@@ -87,6 +88,8 @@ urlpatterns = [
                 path("packs/make/", packs.MakePacks.as_view(), name="make-packs"),
                 path("packs/holders/add/", packs.RegisterHolder.as_view(), name="register-holder"),
                 path("packs/holders/<int:pk>/end/", packs.EndHolder.as_view(), name="end-holder"),
+                path("paper/", told.PaperNumbers.as_view(), name="paper-numbers"),
+                path("paper/<int:pk>/", told.AcceptPaper.as_view(), name="accept-paper"),
                 path("unblind/", unblinding.UnblindStudy.as_view(), name="unblind-study"),
                 path("releases/", releases.Releases.as_view(), name="releases"),
                 path("releases/key/", releases.RegisterKey.as_view(), name="register-key"),

@@ -93,6 +93,25 @@ class VisitKit(models.Model):
         return f"{self.dispensation_id}"
 
 
+class PaperKit(models.Model):
+    """The kit that a subject was told on paper, kept for that subject's first dispensation.
+
+    Only of a place of cover that served nobody, and the counter of its cohort is past it: so no
+    other call of the gate comes upon it. Written once, by unblinded staff.
+    """
+
+    subject = models.OneToOneField(
+        "enrolment.Subject", on_delete=models.DO_NOTHING, related_name="+", primary_key=True
+    )
+    kit = models.OneToOneField("dispensing.Kit", on_delete=models.DO_NOTHING, related_name="+")
+
+    class Meta:
+        db_table = 'unblinded"."paper_kit'
+
+    def __str__(self) -> str:
+        return f"{self.subject_id}"
+
+
 class CentreCalls(models.Model):
     """Completed kit assignments of a centre, beside a sequence that counts every attempt."""
 

@@ -34,8 +34,9 @@ RESTOCK_AT = 2  # places left at a centre at which the next cohort is sent
 LOOK_AHEAD_DAYS = 14  # cover that expires before the run after next is not counted
 _log = structlog.get_logger(__name__)
 
-# Kits at a centre that nobody will get: cohorts that served their number or went out of date, and
-# visit kits whose dispensation is cancelled, was served by another kit, or that went out of date.
+# Kits at a centre that nobody will get: cohorts that served their number or went out of date (not a
+# kit that was told on paper and is kept for a subject who is not entered yet), and visit kits whose
+# dispensation is cancelled, was served by another kit, or that went out of date.
 _LEFT_OVER = """
     SELECT k.id FROM public.dispensing_kit k
       JOIN unblinded.cover_kit c ON c.kit_id = k.id
@@ -43,6 +44,9 @@ _LEFT_OVER = """
       JOIN public.dispensing_lot l ON l.id = h.lot_id
      WHERE k.study_id = %(study)s AND k.status = 'at_centre'
        AND (h.served = h.size OR l.expires_on < %(use_until)s)
+       AND NOT EXISTS (SELECT 1 FROM unblinded.paper_kit p
+                         JOIN public.enrolment_subject s ON s.id = p.subject_id
+                        WHERE p.kit_id = k.id AND s.status = 'eligible')
     UNION ALL
     SELECT k.id FROM public.dispensing_kit k
       JOIN unblinded.visit_kit v ON v.kit_id = k.id

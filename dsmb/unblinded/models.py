@@ -75,6 +75,7 @@ class PaperPlace(models.Model):
 
     class Meta:
         db_table = 'unblinded"."paper_place'
+        indexes = [models.Index("code", name="paper_place_by_code")]
 
     def __str__(self) -> str:
         return f"{self.entry_id}"
@@ -92,6 +93,7 @@ class PaperCover(models.Model):
         constraints = [
             models.UniqueConstraint("cohort", "position", name="one_paper_code_per_position")
         ]
+        indexes = [models.Index("code", name="paper_cover_by_code")]
 
     def __str__(self) -> str:
         return f"{self.cohort_id}/{self.position}"

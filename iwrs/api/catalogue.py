@@ -180,6 +180,12 @@ CATALOGUE: dict[str, Meaning] = {
         "Nothing was saved. Enter the subjects of the centre in the order of the paper; then try "
         "again later, since another centre may have to enter one first.",
     ),
+    "paper_unknown": Meaning(
+        409,
+        "No pack has the paper number for the subject's stratum and centre.",
+        "Nothing was saved. Compare the number with what was written down, and the subject's "
+        "strata with those told on the telephone.",
+    ),
     # dispensing
     "no_kit": Meaning(
         409,

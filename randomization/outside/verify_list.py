@@ -26,9 +26,7 @@ def words(key, nonce):  # the key stream: unsigned 32-bit integers, little-endia
         yield from struct.unpack("<16I", chacha20_block(key, counter, nonce))
 
 def below(stream, n):  # a uniform integer from 0 to n - 1, by rejection
-    while (word := next(stream)) >= 2**32 - 2**32 % n:
-        pass
-    return word % n
+    return next(word for word in stream if word < 2**32 - 2**32 % n) % n
 
 def permuted_blocks(design, stream):
     whole, sizes, number = sum(r for _, r in design["arms"]), sorted(design["block_sizes"]), 0
@@ -152,6 +150,8 @@ def check_allocations(bundle, places):
             yield f"{who}: scores, weights or track are not those that follow from the margins"
         if each["forced"] and (decision or each["forced"] not in dict(design["arms"])):
             yield f"{who}: no person can name this arm in list {number}"
+        if (on := each.get("told")) and places[on[0]][1][tuple(on[1:])] != each["forced"]:
+            yield f"{who}: the arm is not that of the place that was told on paper"
         if (each["forced"] or arm) != each["arm"]:
             yield f"{who}: the arm is not that of place {position} of {stratum}"
 
@@ -179,16 +179,16 @@ def told(bundle):  # for a person to judge: each list's rule beside the protocol
     for listed, part in ((each, part) for each in bundle["lists"] for part in each["parts"]):
         rule = {**part["design"], "strata": len(part["design"]["strata"]), "root": part["root"]}
         yield f"List {listed['number']}, {listed['algorithm']}: {json.dumps(rule)}"
-    named = [each["subject"] for each in bundle["allocations"] if each["forced"]]
-    yield f"Arms named by a person: {len(named)} {' '.join(named)}".strip()
+    rows = (each for each in bundle["allocations"] if each["forced"])
+    named = [f"{each['subject']} {each.get('told') or ''}".strip() for each in rows]
+    yield f"Arms named by a person, or told on paper: {len(named)} {', '.join(named)}".strip()
 
 def main(path, *roots):
     example = chacha20_block(bytes(range(32)), 1, bytes.fromhex("000000090000004a00000000"))
     assert example.hex().startswith("10f1e7e4d13b5915500fdd1fa32071c4c7d1f4c733c06803"), "RFC 8439"
     try:
-        zipped = zipfile.is_zipfile(path)
-        text = zipfile.ZipFile(path).read("bundle.json") if zipped else open(path, "rb").read()
-        bundle = json.loads(text)
+        zipped = zipfile.is_zipfile(path) and zipfile.ZipFile(path).read("bundle.json")
+        bundle = json.loads(zipped or open(path, "rb").read())
         faults, seen = list(check(bundle, roots)), list(told(bundle))
     except (ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         faults, seen = [f"the bundle cannot be read: {error!r}"], []

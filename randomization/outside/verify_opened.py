@@ -39,7 +39,8 @@ def check(opened, roots):
         if root_of(each) not in noted:
             yield f"{who}: the place is not in a list with a root that you noted"
         # Of a dynamic method the list holds a draw, from which the arm follows (verify_list.py);
-        # there no person names an arm. Elsewhere one may, and the place is used up.
+        # there no person names an arm. Elsewhere one may, or it was told on paper as that of
+        # another place; the place is used up.
         dynamic = each["entry"].isdecimal()
         if not (each.get("forced") or dynamic or each["arm"] == each["entry"]):
             yield f"{who}: the treatment is not that of the place"
@@ -50,10 +51,13 @@ def check(opened, roots):
         places.add(place)
 
 def named(opened):
-    """The treatments that the file says a person named: no list proves them."""
+    """The treatments that the file says are not of the own place: no proof in it shows them."""
     told = [each["subject"] for each in opened["subjects"] if each.get("forced")]
     if told:
-        yield f"Treatments named by a person, not by the list: {len(told)} {' '.join(told)}"
+        yield (
+            "Treatments not of the own place (named by a person, or told on paper): "
+            f"{len(told)} {' '.join(told)}"
+        )
 
 def main(path, *roots):
     seen = []

@@ -17,8 +17,8 @@ from iwrs import clock
 from iwrs.models import Study
 from randomization.listing import Entry, commit
 from randomization.models import ListCommitment
-from randomization.unblinded.forced import forced_arms
-from randomization.unblinded.models import Allocation, RandomizationList
+from randomization.unblinded.forced import forced_arms, told_places
+from randomization.unblinded.models import Allocation, ListEntry, RandomizationList
 from randomization.unblinded.models_life import ImportedFile, ListOrigin
 from randomization.unblinded.parts import parts_of
 
@@ -126,9 +126,9 @@ def _with_salts(entries: tuple[Entry, ...], seed: bytes) -> list[list[Any]]:
 
 def _allocations(study: Study) -> Iterator[dict[str, Any]]:
     """In the order of the gate. `asked` is the stratum that was recorded at randomization, `forced`
-    the arm that was named beforehand.
+    the arm that was named beforehand, or told on paper as that of place `told`.
     """
-    named = forced_arms(study)
+    named, told = forced_arms(study), told_places(study)
     rows = (
         Allocation.objects.filter(entry__list__study=study)
         .select_related("entry__list", "entry__decision", "subject__randomization")
@@ -145,9 +145,14 @@ def _allocations(study: Study) -> Iterator[dict[str, Any]]:
             "position": each.entry.position,
             "arm": each.arm,
             "forced": named.get(each.subject_id),
+            "told": _place(told.get(each.subject_id)),
             "decision": _decision(each),
             "at": each.allocated_at.isoformat(),
         }
+
+
+def _place(entry: ListEntry | None) -> list[object] | None:
+    return [entry.list.number, entry.stratum_key, entry.position] if entry else None
 
 
 def _decision(allocation: Allocation) -> dict[str, Any] | None:

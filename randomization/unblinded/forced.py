@@ -1,4 +1,8 @@
-"""Naming one subject's arm before the subject is randomized, where the study file allows it."""
+"""The arm of a subject that does not come from the subject's own place.
+
+Named by a person before the subject is randomized, where the study file allows it. That of a place
+which was told on paper is accepted in `dsmb.unblinded.told`.
+"""
 
 from django.db.models import Exists, OuterRef, QuerySet
 
@@ -13,6 +17,7 @@ from iwrs.studies import lock_design
 from randomization.unblinded.models import (
     Allocation,
     ForcedAllocation,
+    ListEntry,
     RandomizationList,
     StratumCursor,
 )
@@ -43,6 +48,13 @@ def forced_arms(study: Study) -> dict[int, str]:
     return dict(ForcedAllocation.objects.filter(study=study).values_list("subject_id", "arm"))
 
 
+def told_places(study: Study) -> dict[int, ListEntry]:
+    """The place that was told on paper, by the subject's primary key, of accepted paper numbers."""
+    rows = ForcedAllocation.objects.filter(study=study, told_entry__isnull=False)
+    rows = rows.select_related("told_entry__list")
+    return {each.subject_id: each.told_entry for each in rows if each.told_entry}
+
+
 def require_none_waits(made: RandomizationList) -> None:
     """Raise `Problem` while an arm that list `made` has not is named for a subject who waits: the
     subject would be randomized to an arm that takes nobody any more.
@@ -66,6 +78,24 @@ def hold_places(study: Study) -> None:
     """
     used = RandomizationList.objects.filter(study=study, status=RandomizationList.Status.ACTIVE)
     list(StratumCursor.objects.select_for_update().filter(list__in=used).order_by("pk"))
+
+
+def hold_waiting(subject: Subject) -> Subject:
+    """The subject as it is now, within an open act: no randomization of the study runs meanwhile.
+
+    Raises `Problem` unless the subject waits for randomization and has no arm yet.
+    """
+    study = subject.study
+    lock_design(study)
+    hold_places(study)
+    subject = Subject.objects.select_related("centre", "study").get(pk=subject.pk)
+    if not waiting(study).filter(pk=subject.pk).exists():
+        raise Problem(
+            code="not_waiting",
+            title=f"Subject {subject.number} does not wait for an arm.",
+            action="Only an eligible subject who is not randomized can be given one, once.",
+        )
+    return subject
 
 
 def force_allocation(
@@ -94,16 +124,8 @@ def force_allocation(
     if wrong:
         raise Invalid(wrong)
     with act("force allocation", by=by, why=why.strip()):
-        lock_design(study)
-        hold_places(study)
-        subject = Subject.objects.select_related("centre", "study").get(pk=subject.pk)
+        subject = hold_waiting(subject)
         require_shown(signature, waiting_record(subject))
-        if not waiting(study).filter(pk=subject.pk).exists():
-            raise Problem(
-                code="not_waiting",
-                title=f"Subject {subject.number} does not wait for an arm.",
-                action="Only an eligible subject who is not randomized can be given one, once.",
-            )
         made = ForcedAllocation.objects.create(
             subject=subject, study=study, arm=arm.strip(), reason=why.strip(), forced_by=by.label
         )

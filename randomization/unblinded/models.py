@@ -157,15 +157,21 @@ class Allocation(models.Model):
 
 
 class ForcedAllocation(models.Model):
-    """The arm that a person named for one subject before the subject was randomized.
+    """The arm of one subject that does not come from the subject's own place.
 
-    Only where the study file allows it. The subject still takes the next place of the stratum,
-    which is then used up, whatever it holds. Written once, changed by nobody.
+    Named by a person before the subject was randomized, where the study file allows it; or that of
+    another place, `told_entry`, which a subject was told on paper while the system was down. The
+    subject still takes the next place of the stratum, which is then used up, whatever it holds.
+    Written once, changed by nobody.
     """
 
     subject = models.OneToOneField(Subject, on_delete=models.DO_NOTHING, related_name="+")
     study = models.ForeignKey(Study, on_delete=models.DO_NOTHING, related_name="+")
     arm = models.CharField(max_length=8)
+    told_entry = models.ForeignKey(
+        ListEntry, on_delete=models.DO_NOTHING, null=True, blank=True, related_name="+"
+    )
+    paper_number = models.CharField(max_length=9, blank=True, help_text="By which it was told.")
     reason = models.CharField(max_length=300)
     forced_by = models.CharField(max_length=200)
     forced_at = models.DateTimeField(db_default=Now(), help_text="The database's clock.")
@@ -174,6 +180,11 @@ class ForcedAllocation(models.Model):
         db_table = 'unblinded"."forced_allocation'
         constraints = [
             models.CheckConstraint(name="forced_with_a_reason", condition=~Q(reason="")),
+            models.CheckConstraint(
+                name="told_by_a_number",
+                condition=Q(told_entry=None, paper_number="")
+                | Q(told_entry__isnull=False) & ~Q(paper_number=""),
+            ),
         ]
         indexes = [models.Index("study", "forced_at", name="forced_by_time")]
 

@@ -183,15 +183,20 @@ def _allocation_faults(study: Study) -> Iterator[str]:
 
 def _forced_faults(study: Study) -> Iterator[str]:
     """An arm is named before the subject is randomized, where a definition of the study allows it,
-    and never of a method that decides when the subject comes.
+    or it is that of a place which was told on paper; and never of a method that decides when the
+    subject comes.
     """
     allowed = any(each.parsed.randomization.forced_allocation for each in study.versions.all())
     rows = Allocation.objects.filter(subject__study=study).select_related("entry__list")
     taken = {each.subject_id: each for each in rows}
-    for each in ForcedAllocation.objects.filter(study=study).select_related("subject"):
+    named = ForcedAllocation.objects.filter(study=study)
+    for each in named.select_related("subject", "told_entry__list"):
         who, found = f"subject {each.subject.number}", taken.get(each.subject_id)
-        if not allowed:
+        told = each.told_entry
+        if told is None and not allowed:
             yield f"{who}: an arm was named, and no definition of the study allows it"
+        if told and (told.arm, told.list.study_id) != (each.arm, study.pk):
+            yield f"{who}: the arm is not that of the place which was told on paper"
         if found and found.allocated_at <= each.forced_at:
             yield f"{who}: the arm was named after the subject was randomized"
         if found and found.entry.list.dynamic:

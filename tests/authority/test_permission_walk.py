@@ -186,6 +186,7 @@ def test_every_page_of_the_unblinded_site_answers_everybody_as_the_table_says(
             "end-holder": a_holder(study).pk,
             "number": a_simulation(study).number,
             "force-allocation": waits.pk,
+            "accept-paper": waits.pk,
         }
         split = a_split(study)
         values |= {"open-share": split.pk, "end-split-seed": split.pk, "extend-list": made.pk}

@@ -239,16 +239,22 @@ def test_an_old_snapshot_is_refused_by_every_gate_that_changes_something(eve, ta
 
 
 def test_asking_for_a_place_on_paper_tells_its_order_and_writes_nothing(eve, target, logins):
-    """Both codes are right for one place only, whoever asks for whichever subject."""
+    """Both codes are right for one place only, whoever asks for whichever subject. Nobody learns
+    of one code whether it is right, or that it is one at all: both must be known.
+    """
     place, cover = _codes_of_next(logins, target)
+    later, line = _codes_of_next(logins, target, position=3)
     one, other = target.waiting[:2]
     before = _calls(logins, target)
     for subject in (one, other):
         assert hostile.on_paper(eve, subject, place, cover) == ""
-        assert hostile.on_paper(eve, subject, place, "0000") == "centre"
-        assert hostile.on_paper(eve, subject, "0000", cover) == "stratum"
-        for nothing in (None, ""):
-            assert hostile.on_paper(eve, subject, nothing, nothing) == "stratum"
+        assert hostile.on_paper(eve, subject, place, line) == "centre"
+        assert hostile.on_paper(eve, subject, later, cover) == "stratum"
+        assert hostile.on_paper(eve, subject, later, line) == "stratum"
+        for wrong in ("0000", None, ""):
+            assert hostile.on_paper(eve, subject, place, wrong) == "unknown"
+            assert hostile.on_paper(eve, subject, wrong, cover) == "unknown"
+            assert hostile.on_paper(eve, subject, wrong, wrong) == "unknown"
     assert refusal(hostile.on_paper, eve, target.treated, place, cover) == "IW001"
     foreign = make.a_subject(make.a_centre(make.a_study(with_list=False)))
     assert refusal(hostile.on_paper, eve, foreign, place, cover) == "IW002"
@@ -284,24 +290,28 @@ def _asked_while_taken(database: str, target: Target, codes: tuple[str, str]) ->
     return code if code else answers[0]
 
 
-def _codes_of_next(logins: Logins, target: Target) -> tuple[str, str]:
-    """Codes for the next place of the stratum and of the centre's cover, as a pack draws them."""
+def _codes_of_next(logins: Logins, target: Target, *, position: int = 2) -> tuple[str, str]:
+    """Codes for the next place of the stratum and of the centre's cover, as a pack draws them, or
+    for a later one.
+    """
+    from dsmb.unblinded.models import EmergencyHolder
     from dsmb.unblinded.paper import make_paper
 
     with as_unblinded():
-        make.a_holder(target.study)
+        if not EmergencyHolder.objects.filter(study=target.study).exists():
+            make.a_holder(target.study)
         assert make_paper(target.study, by=make.TESTER)
     owner = logins.owner()
     [place] = owner.execute(
         "SELECT p.code FROM unblinded.paper_place p"
         " JOIN unblinded.list_entry e ON e.id = p.entry_id"
-        " WHERE e.stratum_key = %s AND e.position = 2",
-        [target.treated.stratum_key],
+        " WHERE e.stratum_key = %s AND e.position = %s",
+        [target.treated.stratum_key, position],
     ).fetchone()
     [cover] = owner.execute(
         "SELECT p.code FROM unblinded.paper_cover p JOIN dispensing_cohort c ON c.id = p.cohort_id"
-        " WHERE c.centre_id = %s AND p.position = 2 ORDER BY c.id LIMIT 1",
-        [target.centre.pk],
+        " WHERE c.centre_id = %s AND p.position = %s ORDER BY c.id LIMIT 1",
+        [target.centre.pk, position],
     ).fetchone()
     return place, cover
 

@@ -246,7 +246,8 @@ def test_the_program_lists_the_subjects_whose_arm_a_person_named(db, tmp_path):
     assert ran.returncode == 0
     assert ran.stdout.splitlines() == [
         "Every proof is right.",
-        f"Treatments named by a person, not by the list: 1 {allocation.subject.number}",
+        "Treatments not of the own place (named by a person, or told on paper): "
+        f"1 {allocation.subject.number}",
     ]
 
 

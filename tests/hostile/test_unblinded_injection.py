@@ -48,7 +48,7 @@ def forms(db: None, settings: SimpleNamespace) -> Iterator[list[Form]]:
         known["approve-extension"] = known["withdraw-extension"] = extension.pk
         known["open-share"] = known["end-split-seed"] = a_split(study).pk
         known["number"] = a_simulation(study).number
-        known["force-allocation"] = waits.pk
+        known["force-allocation"] = known["accept-paper"] = waits.pk
         addresses = [(page.name, address_of(page, known)) for page in pages()]
         yield all_forms(addresses, [signed_in(person) for person in people])
     clear_url_caches()

@@ -140,7 +140,7 @@ class TestBundle:
         shown = json.loads(rule.partition(": ")[2])
         assert (shown["arms"], shown["block_sizes"]) == ([["EVE", 2], ["PBO", 1]], [3, 6])
         assert shown["root"] == made["lists"][0]["parts"][0]["root"]
-        assert named == "Arms named by a person: 0"
+        assert named == "Arms named by a person, or told on paper: 0"
 
     def test_a_root_that_was_not_published(self, study, tmp_path):
         with as_unblinded():

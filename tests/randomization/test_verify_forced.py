@@ -50,7 +50,7 @@ def test_no_arm_is_named_where_the_study_file_or_the_method_forbids_it(committed
     subject = make.a_randomized_subject(make.a_centre(study))
     logins.superuser().execute(
         "INSERT INTO unblinded.forced_allocation (subject_id, study_id, arm, reason, forced_by,"
-        " forced_at) VALUES (%s, %s, %s, 'x', 'x', '2001-01-01')",
+        " forced_at, paper_number) VALUES (%s, %s, %s, 'x', 'x', '2001-01-01', '')",
         [subject.pk, study.pk, make.arm_of(subject)],
     )
     who = f"subject {subject.number}"

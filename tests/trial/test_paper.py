@@ -57,7 +57,7 @@ def enter(subject: Subject, number: str, kit: str = "") -> Any:
         return randomize(subject, by=make.TESTER, late=Late(THEN, OUTAGE, kit, number))
 
 
-def refused(subject: Subject, number: str) -> Problem:
+def refused(subject: Subject, number: str, code: str = "paper_not_next") -> Problem:
     """The refusal of a number that is not the next one; nothing was written."""
     with as_unblinded():
         before = state_of_the_database()
@@ -65,7 +65,7 @@ def refused(subject: Subject, number: str) -> Problem:
         enter(subject, number)
     with as_unblinded():
         assert state_of_the_database() == before
-    assert (problem.value.code, problem.value.status) == ("paper_not_next", 409)
+    assert (problem.value.code, problem.value.status) == (code, 409)
     return problem.value
 
 
@@ -134,7 +134,7 @@ def test_of_another_stratum_the_order_of_the_centres_kits_counts(paper: SimpleNa
 def test_a_number_of_another_centre_is_refused(paper: SimpleNamespace) -> None:
     here, there = a_subject(paper.here), a_subject(paper.there)
     given = paper.desk.randomize(here)
-    assert "the centre's kits" in refused(there, given.paper_number).title
+    refused(there, given.paper_number, "paper_unknown")
     enter(here, given.paper_number)
 
 
@@ -202,7 +202,7 @@ def test_no_pause_and_no_limit_bars_the_way_of_what_has_happened() -> None:
     with pytest.raises(Problem) as closed:
         enter(another, "none")
     assert closed.value.code == "accrual_not_open"
-    refused(another, "0000-0000")
+    refused(another, "0000-0000", "paper_unknown")
 
 
 def test_while_papers_wait_no_pack_offers_their_places_again(paper: SimpleNamespace) -> None:
@@ -257,7 +257,9 @@ def test_a_cohort_that_is_too_old_is_skipped_by_the_desk_and_by_the_gate() -> No
 def test_a_made_up_number_is_refused_where_no_pack_was_made(more: dict[str, Any]) -> None:
     with clock.at(BEFORE):
         centre = make.a_centre(make.a_study(**more))
-    refused(a_subject(centre), "0000-0000")
+    with pytest.raises(Invalid) as invalid:
+        enter(a_subject(centre), "0000-0000")
+    assert invalid.value.errors == {"paper_number": "There was no randomization pack then."}
 
 
 @pytest.mark.parametrize("typed", ["7K3M-Q9T", "7K3M-Q9TXX", "7K3M-Q9TU", "паперпап", "7K3M_Q9TX"])
@@ -325,7 +327,8 @@ def test_an_edc_system_sends_it() -> None:
 
 
 def _told_at(study: Study, centre: Centre) -> tuple[Desk, Given, Subject]:
-    """A desk with a pack of now, and what it tells a subject of the centre."""
-    desk = a_desk(study, a_keyed_holder(study))
+    """A desk with a pack of this morning, and what it tells a subject of the centre."""
+    with clock.at(clock.now() - timedelta(hours=6)):
+        desk = a_desk(study, a_keyed_holder(study))
     subject = make.a_subject(centre)
     return desk, desk.randomize(subject), subject

@@ -51,6 +51,7 @@ WITHOUT_HISTORY = {
     "ImportedFile": "written once with its list, changed by nobody",
     "PaperPlace": "a random code, written once; REVOKE UPDATE",
     "PaperCover": "a random code, written once; REVOKE UPDATE",
+    "PaperKit": "written once with its ForcedAllocation; REVOKE UPDATE",
     "CoverKit": "frozen; which kit serves which place of a cohort",
     # the seals over the history itself: written by seal_history only, and chained
     "Batch": "a link of the chain of seals",

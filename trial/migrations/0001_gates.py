@@ -16,6 +16,7 @@ CREATE SCHEMA gate;
 GRANT USAGE ON SCHEMA gate TO iwrs_blinded;
 DROP FUNCTION unblinded.take_cover_kit(unblinded.centre_calls, text, date);
 DROP FUNCTION unblinded.settle_places(bigint);
+DROP FUNCTION unblinded.use_up_cover(bigint, bigint);
 DROP FUNCTION unblinded.draw_call(text, bigint);
 DROP FUNCTION unblinded.calls_made(text, bigint);
 DROP FUNCTION unblinded.open_calls(text, bigint);

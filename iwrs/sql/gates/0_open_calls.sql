@@ -58,3 +58,22 @@ BEGIN
     END LOOP;
 END $$;
 GRANT EXECUTE ON FUNCTION unblinded.settle_places(bigint) TO iwrs_unblinded;
+
+-- Use up a cohort's places up to a position, as abandoned calls would: no call comes upon them any
+-- more. Unblinded staff ask it for a place that somebody was told on paper, with the row of the
+-- centre's calls locked. Like every call it cannot be turned back.
+CREATE OR REPLACE FUNCTION unblinded.use_up_cover(p_cohort bigint, p_position bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    PERFORM 1 FROM public.dispensing_cohort h
+      WHERE h.id = p_cohort AND p_position BETWEEN 1 AND h.size;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no such place of cover';
+    END IF;
+    IF unblinded.calls_made('cohort', p_cohort) < p_position THEN
+        PERFORM setval(('unblinded.calls_cohort_' || p_cohort)::regclass, p_position);
+    END IF;
+END $$;
+GRANT EXECUTE ON FUNCTION unblinded.use_up_cover(bigint, bigint) TO iwrs_unblinded;

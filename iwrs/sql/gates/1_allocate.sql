@@ -84,7 +84,7 @@ BEGIN
      WHERE e.list_id = v_cursor.list_id AND e.stratum_key = v_cursor.stratum_key
        AND e.position = v_cursor.used + 1;
     -- A place without an arm holds a draw: the list's method is a dynamic one. An arm that was
-    -- named for the subject beforehand comes first; the place is used up all the same.
+    -- named for the subject beforehand, or told on paper, comes first; the place is used up all the same.
     SELECT f.arm INTO v_arm FROM unblinded.forced_allocation f WHERE f.subject_id = p_subject;
     v_arm := coalesce(v_arm, nullif(v_entry.arm, ''), unblinded.minimize(v_entry, v_stratum));
     INSERT INTO unblinded.allocation (subject_id, entry_id, arm, allocated_at)

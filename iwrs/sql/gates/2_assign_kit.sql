@@ -7,9 +7,10 @@
 -- of cohorts that do not expire. The call takes the kit of the subject's arm at its place, so which
 -- place serves depends on blinded counts only. A call takes its place for good, even when it is
 -- rolled back: two subjects tried on one place would show by the same or another kit whether
--- they have the same arm. A place that a rolled-back call saw serves nobody.
+-- they have the same arm. A place that a rolled-back call saw serves nobody, but for the one subject
+-- to whom unblinded staff gave its kit beforehand, because that subject was told it on paper.
 -- Later dispensations take the kit that was sent for them, the same one however often it is asked
--- for, so those calls are not counted.
+-- for, so those calls are not counted; nor is the call for a kit that was told on paper.
 -- Of a kit's own row one thing is asked, and only for a visit: that it is still at its centre. That
 -- is safe because the caller cannot change it: iwrs_blinded has no right to write kits, and they
 -- are sent, retired and assigned by supply runs and gates, by blinded facts alone. A caller who could
@@ -43,6 +44,7 @@ DECLARE
     v_calls unblinded.centre_calls;
     v_arm text;
     v_kit bigint;
+    v_expires date;
     v_xact bigint := pg_current_xact_id()::text::bigint;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
@@ -71,7 +73,15 @@ BEGIN
     END IF;
 
     IF v_number = 0 THEN
-        v_kit := unblinded.take_cover_kit(v_calls, v_arm, p_use_until);
+        SELECT p.kit_id, l.expires_on INTO v_kit, v_expires
+          FROM unblinded.paper_kit p JOIN public.dispensing_kit k ON k.id = p.kit_id
+          JOIN public.dispensing_lot l ON l.id = k.lot_id
+         WHERE p.subject_id = v_subject;
+        IF NOT FOUND THEN
+            v_kit := unblinded.take_cover_kit(v_calls, v_arm, p_use_until);
+        ELSIF v_expires < p_use_until THEN
+            v_kit := NULL;
+        END IF;
     ELSE
         SELECT k.kit_id INTO v_kit
           FROM unblinded.visit_kit k JOIN public.dispensing_kit p ON p.id = k.kit_id

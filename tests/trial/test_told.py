@@ -1,0 +1,323 @@
+"""A paper number that stays refused, and the signed act of the unblinded side that lets it in."""
+
+import json
+import runpy
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from dispensing.models import Kit
+from dispensing.unblinded.models import PaperKit
+from dispensing.unblinded.supply import run_supply
+from dsmb.unblinded.told import accept_paper, accepted
+from enrolment.models import Subject
+from iwrs import clock
+from iwrs.problems import Invalid, Problem
+from iwrs.signatures import Signature
+from randomization.models import LateEntry
+from randomization.unblinded.bundle import SCRIPT, bundle_of
+from randomization.unblinded.closing import shut
+from randomization.unblinded.models import (
+    Allocation,
+    ForcedAllocation,
+    RandomizationList,
+    StratumCursor,
+)
+from randomization.unblinded.records import waiting_record
+from randomization.unblinded.verification import faults_of
+from tests import factories as make
+from tests.code_break.desk import Given
+from tests.hostile.walk import undone
+from tests.roles import as_unblinded
+from tests.trial.test_paper import (
+    BEFORE,
+    NO,
+    NOW,
+    OUTAGE,
+    THEN,
+    a_subject,
+    enter,
+    label_of,
+    paper,
+    refused,
+)
+from trial.invariants import BLINDED, UNBLINDED
+from trial.late import Late
+from trial.services import randomize
+
+__all__ = ["paper"]
+pytestmark = [pytest.mark.django_db, pytest.mark.requirement("REQ-071")]
+STATISTICIAN = make.STATISTICIANS[0]
+WHY = "The log of the desk shows this line; the pack was of the day before"
+
+
+def accept(subject: Subject, number: str, kit: str = "", why: str = WHY) -> ForcedAllocation:
+    signature = Signature(
+        STATISTICIAN.label, clock.now(), "I accept it", shown=waiting_record(subject).sha256
+    )
+    with as_unblinded(), clock.at(NOW):
+        return accept_paper(subject, number, kit, by=STATISTICIAN, why=why, signature=signature)
+
+
+def entered_as_told(subject: Subject, given: Given) -> None:
+    """The subject has the treatment and the kit that the desk told."""
+    answer = enter(subject, given.paper_number)
+    assert answer.kit.grouped == given.kit
+    assert label_of(subject) == given.treatment
+    entry = LateEntry.objects.get(randomization__subject=subject)
+    assert (entry.paper_number, entry.kit_differs) == (given.paper_number, False)
+
+
+def all_is_well(paper: SimpleNamespace) -> None:
+    """No invariant is hurt, and list, allocations and bundle can be checked by anybody."""
+    with as_unblinded(), connection.cursor() as cursor:
+        for each in BLINDED + UNBLINDED:
+            cursor.execute(each.query)
+            assert cursor.fetchall() == [], each.sentence
+        assert list(faults_of(paper.study)) == []
+        bundle = bundle_of(paper.study)
+    assert outside(bundle) == []
+
+
+def outside(bundle: dict[str, Any]) -> list[str]:
+    """What the stand-alone script says of a bundle."""
+    return list(runpy.run_path(str(SCRIPT))["check"](json.loads(json.dumps(bundle))))
+
+
+def the_list_ends(paper: SimpleNamespace) -> None:
+    with as_unblinded(), transaction.atomic():
+        shut(RandomizationList.objects.get(study=paper.study, status="active"))
+
+
+def cursors() -> list[int]:
+    with as_unblinded():
+        return list(StratumCursor.objects.order_by("pk").values_list("used", flat=True))
+
+
+def abandoned_call(paper: SimpleNamespace) -> None:
+    """A server that died in the middle of a randomization."""
+    with undone(), clock.at(NOW):
+        randomize(a_subject(paper.here), by=make.TESTER)
+
+
+def use_up_all_cover(paper: SimpleNamespace) -> None:
+    with as_unblinded(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT unblinded.use_up_cover(id, size) FROM public.dispensing_cohort"
+            " WHERE centre_id = %s",
+            [paper.here.pk],
+        )
+
+
+def test_the_line_that_an_abandoned_call_used_up_serves_the_subject_who_was_told_it(
+    paper: SimpleNamespace,
+) -> None:
+    late = a_subject(paper.here)
+    given = paper.desk.randomize(late)
+    abandoned_call(paper)
+    refused(late, given.paper_number)
+    accept(late, given.paper_number, given.kit)
+    entered_as_told(late, given)
+    all_is_well(paper)
+
+
+def test_a_place_that_was_used_in_the_system_tells_its_arm_and_another_place_is_used_up(
+    paper: SimpleNamespace,
+) -> None:
+    late, live = a_subject(paper.here), a_subject(paper.there)
+    given = paper.desk.randomize(late)
+    with clock.at(NOW):
+        randomize(live, by=make.TESTER)
+    refused(late, given.paper_number)
+    accept(late, given.paper_number, given.kit)
+    entered_as_told(late, given)
+    assert make.arm_of(late) == make.arm_of(live)
+    with as_unblinded():
+        assert Allocation.objects.get(subject=late).entry.position == 2
+    assert max(cursors()) == 2
+    all_is_well(paper)
+
+
+def test_those_after_one_who_never_comes_are_let_in_one_by_one(paper: SimpleNamespace) -> None:
+    subjects = [a_subject(paper.here) for _ in range(4)]
+    told = [paper.desk.randomize(each) for each in subjects]
+    for subject, given in list(zip(subjects, told, strict=True))[1:]:
+        refused(subject, given.paper_number)
+        accept(subject, given.paper_number, given.kit)
+        entered_as_told(subject, given)
+    assert max(cursors()) == 3
+    # The next one in the system gets a line after those that were told.
+    with clock.at(NOW):
+        answer = randomize(a_subject(paper.here), by=make.TESTER)
+    after = paper.desk.next_line(paper.here)
+    assert after["line"] == "5"
+    assert answer.kit.grouped in after.values()
+    all_is_well(paper)
+
+
+def test_a_line_that_served_somebody_else_is_not_given_again(paper: SimpleNamespace) -> None:
+    """The line is served whichever arm each of the two has: no answer tells whether they differ."""
+    late, live = a_subject(paper.here), a_subject(paper.here, strata=NO)
+    given = paper.desk.randomize(late)
+    with clock.at(NOW):
+        served = randomize(live, by=make.TESTER)
+    with pytest.raises(Problem) as refusal:
+        accept(late, given.paper_number, given.kit)
+    assert refusal.value.code == "line_served"
+    with as_unblinded():
+        assert not ForcedAllocation.objects.exists()
+    accept(late, given.paper_number)
+    answer = enter(late, given.paper_number)
+    assert label_of(late) == given.treatment
+    assert answer.kit.grouped not in (given.kit, served.kit.grouped)
+    all_is_well(paper)
+
+
+def test_of_a_list_that_was_replaced_the_place_is_known(paper: SimpleNamespace) -> None:
+    late = a_subject(paper.here)
+    given = paper.desk.randomize(late)
+    the_list_ends(paper)
+    make.an_active_list(paper.study)
+    refused(late, given.paper_number, "paper_unknown")
+    accept(late, given.paper_number, given.kit)
+    entered_as_told(late, given)
+    all_is_well(paper)
+
+
+def test_another_number_of_an_accepted_subject_is_unknown(paper: SimpleNamespace) -> None:
+    late, other = a_subject(paper.here), a_subject(paper.here)
+    given = paper.desk.randomize(late)
+    wanted = paper.desk.randomize(other)
+    accept(late, wanted.paper_number, wanted.kit)
+    refused(late, given.paper_number, "paper_unknown")
+    entered_as_told(late, wanted)
+
+
+def test_without_its_number_the_subject_still_gets_what_was_told(paper: SimpleNamespace) -> None:
+    late = a_subject(paper.here)
+    given = paper.desk.randomize(late)
+    abandoned_call(paper)
+    accept(late, given.paper_number, given.kit)
+    with clock.at(NOW):
+        answer = randomize(late, by=make.TESTER)
+    assert (answer.kit.grouped, label_of(late)) == (given.kit, given.treatment)
+    all_is_well(paper)
+
+
+def test_asked_again_and_again_the_gate_gives_the_same_kit_and_uses_up_no_line(
+    paper: SimpleNamespace,
+) -> None:
+    late = a_subject(paper.here)
+    given = paper.desk.randomize(late)
+    abandoned_call(paper)
+    accept(late, given.paper_number, given.kit)
+    seen = []
+    for _ in range(3):
+        with undone():
+            seen.append(enter(late, given.paper_number).kit.grouped)
+    assert seen == [given.kit] * 3
+    entered_as_told(late, given)
+
+
+def test_a_kit_that_waits_for_its_subject_is_not_retired(paper: SimpleNamespace) -> None:
+    late = a_subject(paper.here)
+    given = paper.desk.randomize(late)
+    accept(late, given.paper_number, given.kit)
+    at_the_centre = Kit.objects.filter(centre=paper.here, status=Kit.Status.AT_CENTRE).count()
+    use_up_all_cover(paper)
+    with as_unblinded():
+        outcome = run_supply(paper.study, NOW, by=make.TESTER)
+        assert outcome.retired == at_the_centre - 1
+        assert PaperKit.objects.get().kit.status == Kit.Status.AT_CENTRE
+    entered_as_told(late, given)
+
+
+def test_without_any_kit_it_is_refused_before_a_place_is_taken(paper: SimpleNamespace) -> None:
+    late = a_subject(paper.here)
+    given = paper.desk.randomize(late)
+    accept(late, given.paper_number)
+    use_up_all_cover(paper)
+    before = cursors()
+    with pytest.raises(Problem) as refusal:
+        enter(late, given.paper_number)
+    assert refusal.value.code == "no_kit"
+    assert cursors() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"number": "7K3M"}, "paper_number"),
+        ({"number": "0000-0000"}, "paper_number"),
+        ({"kit": "0000000"}, "kit"),
+        ({"kit": "another"}, "kit"),
+        ({"why": "  "}, "why"),
+    ],
+)
+def test_what_no_pack_told_is_said_at_its_field(
+    paper: SimpleNamespace, change: dict[str, str], field: str
+) -> None:
+    late = a_subject(paper.here)
+    given = paper.desk.randomize(late)
+    other = paper.desk.randomize(a_subject(paper.here))
+    typed: dict[str, Any] = {"number": given.paper_number, "kit": given.kit, "why": WHY} | change
+    if typed["kit"] == "another":
+        typed["kit"] = other.kit
+    with pytest.raises(Invalid) as invalid:
+        accept(late, **typed)
+    assert list(invalid.value.errors) == [field]
+    with as_unblinded():
+        assert not ForcedAllocation.objects.exists()
+    entered_as_told(late, given)  # the refused act used up nothing
+
+
+def test_a_number_of_another_centre_or_study_is_not_accepted(paper: SimpleNamespace) -> None:
+    given = paper.desk.randomize(a_subject(paper.here))
+    with clock.at(BEFORE):
+        foreign = make.a_centre(make.a_study())
+    for subject, half in ((a_subject(paper.there), "second"), (a_subject(foreign), "first")):
+        with pytest.raises(Invalid) as invalid:
+            accept(subject, given.paper_number)
+        assert half in invalid.value.errors["paper_number"]
+
+
+def test_it_is_accepted_once_and_only_for_one_who_waits(paper: SimpleNamespace) -> None:
+    late, done = a_subject(paper.here), a_subject(paper.there)
+    given = paper.desk.randomize(late)
+    accept(late, given.paper_number, given.kit)
+    with clock.at(NOW):
+        randomize(done, by=make.TESTER)
+    for subject in (late, done):
+        with pytest.raises(Problem) as refusal:
+            accept(subject, given.paper_number)
+        assert refusal.value.code == "not_waiting"
+    with as_unblinded():
+        [each] = accepted(paper.study, most=9)
+    assert (each.made.paper_number, each.made.subject_id) == (given.paper_number, late.pk)
+    assert each.kit == given.kit.replace(" ", "")
+    assert each.record.facts["kit"] == each.kit
+
+
+def test_an_arm_that_the_list_in_use_has_not_is_not_accepted(paper: SimpleNamespace) -> None:
+    late = a_subject(paper.here)
+    given = paper.desk.randomize(late)
+    the_list_ends(paper)
+    with pytest.raises(Problem) as refusal:
+        accept(late, given.paper_number)
+    assert refusal.value.code == "no_list_in_use"
+
+
+def test_a_pack_too_old_by_days_and_a_study_closed_meanwhile(paper: SimpleNamespace) -> None:
+    """What has happened is let in, whatever limit there is now."""
+    late = a_subject(paper.here)
+    given = paper.desk.randomize(late)
+    abandoned_call(paper)
+    accept(late, given.paper_number, given.kit)
+    type(paper.study).objects.filter(pk=paper.study.pk).update(status="closed")
+    with clock.at(NOW + timedelta(days=20)):
+        told = Late(THEN, OUTAGE, "", given.paper_number)
+        answer = randomize(late, by=make.TESTER, late=told)
+    assert answer.kit.grouped == given.kit
