@@ -29,6 +29,7 @@ from randomization.models import LateEntry, Randomization
 LONGEST = timedelta(days=7)
 LONGEST_ON_PAPER = timedelta(days=30)  # with a paper number: nobody else of its order gets in
 NO_NUMBER = "NONE"
+MINUTE = timedelta(minutes=1)  # people give the moment without seconds
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def require_possible(subject: Subject, late: Late) -> None:
         problems["paper_kit"] = fault(late.paper_kit)
     if late.number and paper_number.fault(late.number):
         problems["paper_number"] = paper_number.fault(late.number)
-    elif late.number and not _packs(subject).filter(made_at__lte=late.occurred_at).exists():
+    elif late.number and not _packs(subject).filter(made_at__lt=late.occurred_at + MINUTE).exists():
         problems["paper_number"] = "There was no randomization pack then."
     elif not late.paper_number.strip() and _packs(subject).exists():
         # A number left out by mistake would take the place that the paper gave to somebody else.

@@ -1,21 +1,23 @@
 """The part of the tape in which something around a randomization goes wrong.
 
-A randomization on paper is entered late, two are marked, a country is paused, a person who failed
-is screened again: whatever the arms are, blinded people and systems get the same answers.
+A randomization on paper is entered late, another after its number was accepted, two are marked,
+a country is paused, a person who failed is screened again: whatever the arms are, blinded people
+and systems get the same answers.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from django.test import Client
 from django.urls import reverse
 
 from dsmb.unblinded.paper_places import next_kits, next_places
+from dsmb.unblinded.told import accept_paper
 from enrolment.models import Centre, Subject
 from iwrs import clock
 from iwrs.accounts.models import Role, User
 from iwrs.models import Study
+from iwrs.signatures import Signature
 from randomization.unblinded.models import RandomizationList
 from tests import factories as make
 from tests.api.client import Edc, screening_body
@@ -29,6 +31,7 @@ PAPER_KIT = "1000004"  # of no kit here; its check digit is right
 def play_rules(study: Study, person: Callable[[Role], User], edc: Edc, keep: Keep) -> None:
     """Each act with its answer, and the pages on which it shows afterwards."""
     _enter_late(study, edc, keep)
+    _enter_what_was_accepted(study, edc, keep)
     _mark_wrong_ones(person(Role.INVESTIGATOR), edc, keep)
     _pause_a_country(study, person(Role.STUDY_MANAGER), keep)
     _screen_again(person(Role.INVESTIGATOR), keep)
@@ -39,7 +42,7 @@ def _enter_late(study: Study, edc: Edc, keep: Keep) -> None:
     screened = keep("screened late", edc.post("subjects", screening_body(centre), key="late"))
     number = screened.json()["number"]
     body = {
-        "occurred_at": (clock.now() - timedelta(minutes=1)).isoformat(),
+        "occurred_at": clock.now().isoformat(),
         "late_reason": "The line was down",
         "paper_kit": PAPER_KIT,
     }
@@ -49,13 +52,46 @@ def _enter_late(study: Study, edc: Edc, keep: Keep) -> None:
             f"subjects/{number}/randomization", body | {"paper_number": "ZZZZ-ZZZZ"}, key="order"
         ),
     )
-    assert wrong.json()["code"] == "paper_not_next"
+    assert wrong.json()["code"] == "paper_unknown"
     body["paper_number"] = _told_by_the_desk(study, number)
     entered = keep(
         "entered late", edc.post(f"subjects/{number}/randomization", body, key="entered-late")
     )
     assert entered.status_code == 201, entered.content.decode()
     keep("late again", edc.post(f"subjects/{number}/randomization", body, key="once-more"))
+
+
+def _enter_what_was_accepted(study: Study, edc: Edc, keep: Keep) -> None:
+    """A number that is far from the next one: refused, accepted on the unblinded side, entered."""
+    centre = Centre.objects.filter(study=study).order_by("-number")[0]
+    number = edc.post("subjects", screening_body(centre), key="accepted").json()["number"]
+    subject = Subject.objects.get(study=study, number=number)
+    signature = Signature("Statistician", clock.now(), "I accept it", shown="")
+    with as_unblinded():
+        active = RandomizationList.objects.get(study=study, status="active")
+        # One of the pack's: the last may be newer, with a code of its own in each of two plays.
+        place = next_places(active)[subject.stratum_key][-2]
+        line = next_kits(study, clock.today())[subject.centre_id][1]
+    body = {
+        "occurred_at": clock.now().isoformat(),
+        "late_reason": "The line was down",
+        "paper_number": f"{place.code}-{line.code}",
+    }
+    address = f"subjects/{number}/randomization"
+    refused = keep("far from the next", edc.post(address, body, key="far"))
+    assert refused.json()["code"] == "paper_not_next"
+    with as_unblinded():
+        accept_paper(
+            subject,
+            body["paper_number"],
+            line.kits[place.arm],
+            by=make.STATISTICIANS[0],
+            why="The log shows it",
+            signature=signature,
+        )
+    entered = keep("entered as accepted", edc.post(address, body, key="as-accepted"))
+    assert entered.status_code == 201, entered.content.decode()
+    assert entered.json()["kit"]["number"] == line.kits[place.arm].replace(" ", "")
 
 
 def _told_by_the_desk(study: Study, number: str) -> str:

@@ -7,7 +7,9 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from enrolment.models import Subject
 from iwrs import clock
+from iwrs.signatures import Signature
 from tests import factories as make
 from tests.blinding import coupled, hostile
 from tests.blinding.hostile import ALLOWED, Target, a_target, refusal
@@ -262,6 +264,48 @@ def test_asking_for_a_place_on_paper_tells_its_order_and_writes_nothing(eve, tar
     with eve.transaction():
         hostile.take_kit(eve, one)
     assert hostile.on_paper(eve, other, place, cover) == "stratum"
+
+
+def test_a_kit_that_was_told_serves_its_subject_alone_and_tells_nothing_new(eve, target, logins):
+    """Whoever abandoned a call on the told line saw one kit of it; nobody but the subject who was
+    told the other (or the same) is ever shown a kit of that line again, and always the same one.
+    """
+    place, cover = _codes_of_next(logins, target)
+    with eve.transaction(force_rollback=True):
+        seen = hostile.take_kit(eve, target.waiting[0])
+    who = target.waiting[1]
+    with as_unblinded():
+        told = _accept(who, f"{place}-{cover}")
+    assert [hostile.on_paper(eve, who, *pair) for pair in ((place, cover), ("0000", cover))] == [
+        "",
+        "unknown",
+    ]
+    shown = []
+    for _ in range(3):
+        with eve.transaction(force_rollback=True):
+            shown.append(hostile.take_kit(eve, who))
+    assert shown == [told] * 3
+    with eve.transaction():
+        others = {hostile.take_kit(eve, each) for each in target.waiting[2:]}
+    assert len(others) == len(target.waiting[2:])
+    assert not others & {seen, told}
+    assert hostile.take_kit(eve, who) == told
+
+
+def _accept(who: Subject, number: str) -> int:
+    """Accept the number with the kit that it told; the kit's key."""
+    from dispensing.unblinded.models import CoverKit
+    from dsmb.unblinded.models import PaperCover, PaperPlace
+    from dsmb.unblinded.told import accept_paper
+
+    place, cover = number.split("-")
+    arm = PaperPlace.objects.get(code=place, entry__stratum_key=who.stratum_key).entry.arm
+    line = PaperCover.objects.get(code=cover, cohort__centre=who.centre)
+    kit = CoverKit.objects.get(cohort=line.cohort, position=line.position, arm=arm).kit
+    signature = Signature("Statistician", clock.now(), "I accept it")
+    by = make.STATISTICIANS[0]
+    accept_paper(who, number, kit.number, by=by, why="It was told", signature=signature)
+    return kit.pk
 
 
 def test_two_entries_never_take_one_place_on_paper(target, logins):

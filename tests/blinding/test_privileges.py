@@ -44,6 +44,7 @@ RUN_AS_OWNER = {
     "unblinded.open_calls(p_kind text, p_id bigint) returns void",
     "unblinded.seal_history(p_most integer) returns integer",
     "unblinded.settle_places(p_study bigint) returns void",
+    "unblinded.use_up_cover(p_cohort bigint, p_position bigint) returns void",
 }
 PINNED = {
     "search_path=pg_catalog, public, pg_temp",

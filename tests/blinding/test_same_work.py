@@ -13,7 +13,11 @@ import psycopg
 import pytest
 
 from dsmb.unblinded.paper import make_paper
+from dsmb.unblinded.paper_places import next_kits, next_places
+from dsmb.unblinded.told import accept_paper
 from iwrs import clock
+from iwrs.signatures import Signature
+from randomization.unblinded.models import RandomizationList
 from tests import factories as make
 from tests.blinding import coupled, hostile
 from tests.roles import as_unblinded
@@ -164,10 +168,23 @@ def tracks_swapped(as_it_is: str, changed: str) -> None:
 
 @pytest.fixture
 def target(committed_db) -> hostile.Target:
-    made = hostile.a_target(cohorts=2, waiting=8)
+    """One of those who wait was told the place after the next one on paper, which was accepted."""
+    made = hostile.a_target(cohorts=3, waiting=8)
+    who = made.waiting[4]
     with as_unblinded():
         make.a_holder(made.study)
         assert make_paper(made.study, by=make.TESTER)
+        active = RandomizationList.objects.get(study=made.study)
+        place = next_places(active)[who.stratum_key][1]
+        line = next_kits(made.study, clock.today())[who.centre_id][1]
+        accept_paper(
+            who,
+            f"{place.code}-{line.code}",
+            line.kits[place.arm],
+            by=make.STATISTICIANS[0],
+            why="It was told",
+            signature=Signature("Statistician", clock.now(), "I accept it"),
+        )
     return made
 
 

@@ -75,6 +75,7 @@ def twins(
         turned = set(sorted(under_first)[::2])
         kept = set(under_first) - turned
         kept_entries = {under_first[subject][0] for subject in kept}
+        kept_entries |= {told for subject, told in told_entries(first).items() if subject in kept}
         coupled.rewrite_arms(
             second,
             coupled.swapped(entries, entries.keys() - kept_entries),
@@ -150,6 +151,16 @@ def allocated(database: str) -> dict[int, tuple[int, str]]:
     with coupled.login("owner", database) as owner:
         rows = owner.execute("SELECT subject_id, entry_id, arm FROM unblinded.allocation")
         return {subject: (entry, arm) for subject, entry, arm in rows}
+
+
+def told_entries(database: str) -> dict[int, int]:
+    """The list entry whose arm a subject was told on paper, of accepted paper numbers."""
+    with coupled.login("owner", database) as owner:
+        rows = owner.execute(
+            "SELECT subject_id, told_entry_id FROM unblinded.forced_allocation"
+            " WHERE told_entry_id IS NOT NULL"
+        )
+        return dict(rows.fetchall())
 
 
 def ciphertexts(study: Study) -> tuple[str, ...]:
