@@ -150,8 +150,9 @@ class SealedPack(models.Model):
 class PaperPack(models.Model):
     """The sealed randomization pack of one study: the next places, for when the system is down.
 
-    Written once, by the unblinded side. What it shows are blinded facts, and a size that hangs on
-    the number of strata and centres and on the longest label.
+    Written once, by the unblinded side; the file of an old one is emptied, its hash stays. What it
+    shows are blinded facts, and a size that hangs on the number of strata and centres and on the
+    longest label.
     """
 
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="paper_packs")

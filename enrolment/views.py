@@ -193,7 +193,10 @@ class RecordFailure(SubjectAct):
     act = Act.SCREEN
     form_class = FailureForm
     heading = "Record a screen failure"
-    explain = "The subject will not be randomized. The number stays used. This cannot be undone."
+    explain = (
+        "The subject will not be randomized. The number stays used. This cannot be undone. A "
+        "subject who was randomized on paper is no screen failure: enter the randomization instead."
+    )
     submit = "Record screen failure"
     grave = True
 

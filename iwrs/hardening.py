@@ -46,6 +46,7 @@ def harden(using: str = "default", **_: Any) -> None:
         cursor.execute(
             "SELECT to_regclass('public.dsmb_paperpack') IS NOT NULL"
             " AND to_regclass('unblinded.list_notice') IS NOT NULL"
+            " AND to_regclass('unblinded.paper_kit') IS NOT NULL"
         )
         if not cursor.fetchone()[0]:
             return

@@ -47,6 +47,7 @@ from randomization.unblinded.design import sites
 from randomization.unblinded.models import RandomizationList
 
 RENEWED_AFTER = timedelta(hours=1)
+FILES_KEPT = 24  # sealed files of one study, each of 128 KiB or more
 _WIDEST_KIT, _LONGEST_CODE = "000 000 0", "X" * 8
 
 
@@ -113,6 +114,7 @@ def _make(study: Study, holders: Sequence[EmergencyHolder], *, by: Actor) -> Pap
         size = one_size(len(pack(paper_files(_fullest(paper)))) + PADDING_COST)
         payload = pad(pack(paper_files(paper)), size=size)
         sealed = seal(payload, [holder.public_key for holder in holders])
+        _drop_old_files(study)
         return PaperPack.objects.create(
             study=study,
             made_at=paper.about.made_at,
@@ -124,6 +126,14 @@ def _make(study: Study, holders: Sequence[EmergencyHolder], *, by: Actor) -> Pap
             facts_sha256=rests_on.sha256,
             sealed=sealed,
         )
+
+
+def _drop_old_files(study: Study) -> None:
+    """Who needs a pack takes the newest. That an older one was made, and its hash, stay."""
+    newest = PaperPack.objects.filter(study=study).order_by("-pk").values_list("pk", flat=True)
+    kept = list(newest[: FILES_KEPT - 1])
+    old = PaperPack.objects.filter(study=study).exclude(pk__in=kept).exclude(sealed=b"")
+    old.update(sealed=b"")
 
 
 def _paper(

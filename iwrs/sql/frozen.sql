@@ -178,6 +178,20 @@ END $$;
 CREATE OR REPLACE TRIGGER by_trigger_only BEFORE INSERT OR UPDATE ON public.enrolment_tally
     FOR EACH ROW EXECUTE FUNCTION public.by_trigger_only();
 
+-- The file of a pack that nobody needs any more is emptied, and never replaced by another.
+CREATE OR REPLACE FUNCTION public.only_emptied() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NEW.sealed NOT IN ('', OLD.sealed) THEN
+        RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'a sealed file is never replaced';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE OR REPLACE TRIGGER only_emptied BEFORE UPDATE OF sealed ON public.dsmb_paperpack
+    FOR EACH ROW EXECUTE FUNCTION public.only_emptied();
+
 -- A signature: stamped by the database's clock, true to the record it names, and never changed,
 -- by the owner neither (21 CFR 11.50, 11.70). The table exists on both sides.
 CREATE OR REPLACE FUNCTION public.sign_once() RETURNS trigger

@@ -93,6 +93,7 @@ GRANT INSERT, UPDATE ON public.dispensing_kit, public.dispensing_lot, public.dis
 -- another row.
 REVOKE INSERT, UPDATE ON public.dsmb_sealedpack, public.dsmb_paperpack FROM iwrs_blinded;
 GRANT INSERT ON public.dsmb_sealedpack, public.dsmb_paperpack TO iwrs_unblinded;
+GRANT UPDATE (sealed) ON public.dsmb_paperpack TO iwrs_unblinded;
 
 -- Work for the unblinded worker: asked for by the blinded side, answered by the other.
 REVOKE UPDATE ON public.dispensing_supplyrun, public.dsmb_extract FROM iwrs_blinded;

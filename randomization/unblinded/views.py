@@ -101,6 +101,11 @@ class ApproveList(Signing, StudyAct):
     def find(self, **kwargs: Any) -> None:
         super().find(**kwargs)
         self.made = get_object_or_404(RandomizationList, study=self.study, pk=kwargs["pk"])
+        if self.made.number > 1:
+            self.explain = (
+                "From the second signature on it takes the place of the list before. Whatever was "
+                "randomized on paper must be entered first: its places are of that list."
+            )
 
     def context(self) -> dict[str, Any]:
         return super().context() | {

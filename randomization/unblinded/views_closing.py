@@ -23,7 +23,8 @@ class CloseList(Signing, StudyAct):
     heading = "Close the list"
     explain = (
         "Nobody is randomized from it any more, and it cannot be opened again. Its places and all "
-        "allocations stay as they are. Accrual must be paused or closed first."
+        "allocations stay as they are. Accrual must be paused or closed first, and whatever was "
+        "randomized on paper must be entered."
     )
     submit = "Sign and close the list"
     grave = True

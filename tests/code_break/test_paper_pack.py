@@ -297,13 +297,25 @@ def test_the_blinded_login_neither_makes_nor_reads_nor_exchanges_one(
         (eve, "UPDATE dsmb_paperpack SET sealed = ''"),
         (eve, "DELETE FROM dsmb_paperpack"),
         (eve, "INSERT INTO dsmb_paperpack SELECT * FROM dsmb_paperpack"),
-        (bob, "UPDATE public.dsmb_paperpack SET sealed = ''"),
+        (bob, "UPDATE public.dsmb_paperpack SET sealed = 'another'"),
+        (bob, "UPDATE public.dsmb_paperpack SET sha256 = ''"),
         (bob, "DELETE FROM public.dsmb_paperpack"),
         (bob, "UPDATE unblinded.paper_place SET code = '0000'"),
         (bob, "DELETE FROM unblinded.paper_cover"),
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             caller.execute(statement)
+
+
+@pytest.mark.django_db
+def test_only_the_newest_files_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paper, "FILES_KEPT", 3)
+    study, identity = a_keyed_study()
+    made = [paper_made(study) for _ in range(5)]
+    kept = list(PaperPack.objects.order_by("pk"))
+    assert [bool(each.sealed) for each in kept] == [False, False, True, True, True]
+    assert [each.sha256 for each in kept] == [each.sha256 for each in made]
+    assert unseal(bytes(newest_paper(study).sealed), str(identity))
 
 
 def test_the_study_manager_downloads_it_and_the_download_is_recorded(
