@@ -12,14 +12,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from dsmb.unblinded.paper import make_paper
-from dsmb.unblinded.paper_places import next_kits, next_places
-from dsmb.unblinded.told import accept_paper
 from iwrs import clock
-from iwrs.signatures import Signature
-from randomization.unblinded.models import RandomizationList
 from tests import factories as make
 from tests.blinding import coupled, hostile
+from tests.paper import told_and_accepted
 from tests.roles import as_unblinded
 
 ChangeArms = Callable[[Mapping[int, str]], dict[int, str]]
@@ -170,21 +166,7 @@ def tracks_swapped(as_it_is: str, changed: str) -> None:
 def target(committed_db) -> hostile.Target:
     """One of those who wait was told the place after the next one on paper, which was accepted."""
     made = hostile.a_target(cohorts=3, waiting=8)
-    who = made.waiting[4]
-    with as_unblinded():
-        make.a_holder(made.study)
-        assert make_paper(made.study, by=make.TESTER)
-        active = RandomizationList.objects.get(study=made.study)
-        place = next_places(active)[who.stratum_key][1]
-        line = next_kits(made.study, clock.today())[who.centre_id][1]
-        accept_paper(
-            who,
-            f"{place.code}-{line.code}",
-            line.kits[place.arm],
-            by=make.STATISTICIANS[0],
-            why="It was told",
-            signature=Signature("Statistician", clock.now(), "I accept it"),
-        )
+    told_and_accepted(made.waiting[4])
     return made
 
 

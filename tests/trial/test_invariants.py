@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 
 from tests import bootstrap
 from tests.factories import a_centre, a_randomized_subject, a_study, a_subject
+from tests.paper import told_and_accepted
 from tests.roles import as_unblinded
 from trial.invariants import BLINDED, UNBLINDED, contradictions
 
@@ -30,8 +31,12 @@ PLANTED = [
     ("DELETE FROM unblinded.allocation WHERE subject_id = {s}", UNBLINDED[0]),
     (f"UPDATE unblinded.allocation t SET arm = {_OTHER_ARM}", UNBLINDED[1]),
     ("UPDATE unblinded.stratum_cursor SET used = used + 1", UNBLINDED[2]),
-    (f"UPDATE unblinded.kit_content t SET arm = {_OTHER_ARM}", UNBLINDED[3]),
-    ("DELETE FROM unblinded.kit_assignment", UNBLINDED[4]),
+    (f"UPDATE unblinded.forced_allocation t SET arm = {_OTHER_ARM}", UNBLINDED[3]),
+    ("UPDATE unblinded.paper_kit p SET kit_id = (SELECT o.kit_id FROM unblinded.cover_kit k"
+     " JOIN unblinded.cover_kit o ON o.cohort_id = k.cohort_id AND o.position = k.position"
+     " AND o.arm <> k.arm WHERE k.kit_id = p.kit_id)", UNBLINDED[4]),
+    (f"UPDATE unblinded.kit_content t SET arm = {_OTHER_ARM}", UNBLINDED[5]),
+    ("DELETE FROM unblinded.kit_assignment", UNBLINDED[6]),
 ]  # fmt: skip
 
 
@@ -41,6 +46,7 @@ def trial(committed_db: None) -> SimpleNamespace:
     here, there = a_centre(study), a_centre(study)
     subject = a_randomized_subject(here)
     other = a_study(with_list=False)
+    told_and_accepted(a_subject(here))
     return SimpleNamespace(subject=subject, waiting=a_subject(here), there=there, other=other)
 
 

@@ -5,14 +5,12 @@ from types import SimpleNamespace
 import pytest
 from django.urls import reverse
 
-from dsmb.unblinded.paper import make_paper
-from dsmb.unblinded.paper_places import next_kits, next_places
-from iwrs import clock
 from iwrs.accounts.models import Role
 from iwrs.models import Study
 from iwrs.signatures.models import SignedRecord
-from randomization.unblinded.models import ForcedAllocation, RandomizationList
+from randomization.unblinded.models import ForcedAllocation
 from tests import factories as make
+from tests.paper import told_later
 from tests.roles import as_unblinded
 from tests.unblinded_site.conftest import PASSWORD, Browser
 from tests.unblinded_site.test_forced import sign
@@ -29,14 +27,11 @@ def study(unblinded_side: None) -> Study:
 def told(study: Study) -> SimpleNamespace:
     """A subject who was told the second place of the stratum and of the centre's kits."""
     subject = make.a_subject(make.a_centre(study))
-    with as_unblinded():
-        make.a_holder(study)
-        assert make_paper(study, by=make.TESTER)
-        place = next_places(RandomizationList.objects.get(study=study))[subject.stratum_key][1]
-        line = next_kits(study, clock.today())[subject.centre_id][1]
-    number, kit = f"{place.code}-{line.code}", line.kits[place.arm]
-    wrong = next(each for each in line.kits.values() if each != kit)
-    return SimpleNamespace(study=study, subject=subject, number=number, kit=kit, wrong=wrong)
+    told = told_later(subject)
+    wrong = next(each for each in told.kits if each != told.kit)
+    return SimpleNamespace(
+        study=study, subject=subject, number=told.number, kit=told.kit, wrong=wrong
+    )
 
 
 def test_a_number_is_accepted_with_a_signature_and_shown(told, person):
