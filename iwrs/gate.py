@@ -61,6 +61,12 @@ REFUSALS: dict[str, tuple[str, str, str, int]] = {
         "Nothing was saved. One person never works on both sides: choose another person.",
         409,
     ),
+    "IW011": (
+        "paper_number_needed",
+        "A paper number was accepted for this subject.",
+        "Nothing was changed. Enter the randomization that was made on paper, with that number.",
+        409,
+    ),
     "IW500": (
         "gate_failed",
         "The act could not be completed.",

@@ -35,13 +35,14 @@ def no_list() -> Problem:
     )
 
 
-def allocate(subject: Subject, *, by: Actor, at: datetime) -> Randomization:
+def allocate(subject: Subject, *, by: Actor, at: datetime, paper_number: str = "") -> Randomization:
     """Take the next place of the subject's stratum and mark the subject randomized `at` a moment.
+    With a paper number that was accepted for the subject, the place that it tells.
 
     Part of an open act (see `trial.services.randomize`), with the subject locked. The arm stays
     in schema `unblinded`.
     """
-    gate.call("allocate", subject.pk)
+    gate.call("allocate", subject.pk, paper_number)
     subject.status = Subject.Status.RANDOMIZED
     subject.randomized_at = at
     subject.save(update_fields=["status", "randomized_at"])

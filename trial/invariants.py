@@ -102,13 +102,15 @@ UNBLINDED = (
         " OR l.dynamic AND d.stratum_key IS DISTINCT FROM s.stratum_key",
     ),
     Invariant(
-        "The places of a stratum are used in order and without gap.",
+        "The places of a stratum are used in order and without gap, but for those that were told on"
+        " paper.",
         "SELECT c.stratum_key FROM unblinded.stratum_cursor c"
-        " LEFT JOIN unblinded.list_entry e ON e.list_id = c.list_id"
-        " AND e.stratum_key = c.stratum_key"
-        " AND EXISTS (SELECT 1 FROM unblinded.allocation a WHERE a.entry_id = e.id)"
-        " GROUP BY c.id HAVING count(e.id) <> c.used"
-        " OR count(e.id) <> coalesce(max(e.position) - min(e.position) + 1, 0)",
+        " LEFT JOIN (SELECT e.list_id, e.stratum_key, e.position, a.id AS taken, EXISTS ("
+        "SELECT 1 FROM unblinded.forced_allocation f WHERE f.told_entry_id = e.id) AS told"
+        " FROM unblinded.list_entry e LEFT JOIN unblinded.allocation a ON a.entry_id = e.id) e"
+        " ON e.list_id = c.list_id AND e.stratum_key = c.stratum_key"
+        " GROUP BY c.id HAVING count(e.taken) <> c.used + c.apart OR count(*) FILTER (WHERE"
+        " NOT e.told AND (e.taken IS NULL) = (e.position <= c.used)) > 0",
     ),
     Invariant(
         "An arm that was told on paper is that of the told place, of the same study.",
@@ -117,6 +119,14 @@ UNBLINDED = (
         " JOIN unblinded.list l ON l.id = e.list_id"
         " JOIN public.enrolment_subject s ON s.id = f.subject_id"
         " WHERE e.arm <> f.arm OR l.study_id <> s.study_id",
+    ),
+    Invariant(
+        "A subject whose paper number was accepted is randomized with that number.",
+        "SELECT s.number FROM unblinded.forced_allocation f"
+        " JOIN public.enrolment_subject s ON s.id = f.subject_id"
+        " JOIN public.randomization_randomization r ON r.subject_id = s.id"
+        " LEFT JOIN public.randomization_lateentry l ON l.randomization_id = r.id"
+        " WHERE f.paper_number <> '' AND l.paper_number IS DISTINCT FROM f.paper_number",
     ),
     Invariant(
         "A kit that was told on paper is of the told arm, serves nobody else, and its line nobody.",

@@ -91,7 +91,7 @@ def _randomized(subject: Subject, *, by: Actor, paper_number: str) -> Randomized
     plan = create_schedule(subject, anchor=today)
     if paper_number:
         require_next_on_paper(subject, paper_number, on=today)
-    randomization = allocate(subject, by=by, at=moment)
+    randomization = allocate(subject, by=by, at=moment, paper_number=paper_number)
     kit = assign(plan.dispensations[0], on=today)
     return Randomized(subject, randomization, kit, plan.visits, True, paper_number)
 

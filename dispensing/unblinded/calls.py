@@ -43,7 +43,8 @@ def watch_calls(study: Study | None = None) -> list[GateAlarm]:
         strata = strata.filter(list__study=study)
         centres = centres.filter(centre__study=study)
     found = [
-        ("stratum", each.pk, each.stratum_key, each.used, each.released_calls) for each in strata
+        ("stratum", each.pk, each.stratum_key, each.subjects, each.released_calls)
+        for each in strata
     ]
     found += [
         ("centre", each.pk, str(each.centre), each.completed, each.released_calls)

@@ -36,7 +36,13 @@ from dsmb.unblinded.paper_files import (
     PaperStratum,
     paper_files,
 )
-from dsmb.unblinded.paper_places import PLACES, calls_for_cover, next_kits, next_places
+from dsmb.unblinded.paper_places import (
+    PLACES,
+    calls_for_cover,
+    next_kits,
+    next_places,
+    numbers_accepted,
+)
 from iwrs import clock
 from iwrs.actors import SYSTEM, Actor
 from iwrs.acts import act
@@ -84,9 +90,11 @@ def write_paper(paper: PaperPack, out: Path) -> Path:
 
 
 def _rests_on(study: Study) -> Facts:
-    """The blinded facts, and how many calls used cover up, which only this side can count."""
+    """The blinded facts, how many calls used cover up, and how many paper numbers were accepted,
+    which only this side can count.
+    """
     known = facts(study)
-    told = f"{known.sha256} {calls_for_cover(study)}"
+    told = f"{known.sha256} {calls_for_cover(study)} {numbers_accepted(study)}"
     return replace(known, sha256=hashlib.sha256(told.encode()).hexdigest())
 
 

@@ -17,15 +17,20 @@ from dispensing.models import Kit
 from dsmb.unblinded.models import PaperCover, PaperPlace
 from iwrs.models import Study
 from iwrs.paper_number import ALPHABET, HALF
-from randomization.unblinded.models import RandomizationList
+from randomization.unblinded.models import ForcedAllocation, RandomizationList
 
 PLACES = 8  # of each stratum, and of each centre's cover
 
 _NEXT_OF_STRATA = """
     SELECT c.stratum_key, e.id, e.arm
       FROM unblinded.stratum_cursor c
-      JOIN unblinded.list_entry e ON e.list_id = c.list_id AND e.stratum_key = c.stratum_key
-       AND e.position > c.used AND e.position <= least(c.length, c.used + %s)
+     CROSS JOIN LATERAL (
+           SELECT e.id, e.arm, e.position FROM unblinded.list_entry e
+            WHERE e.list_id = c.list_id AND e.stratum_key = c.stratum_key
+              AND e.position > c.used AND e.position <= c.length
+              AND NOT EXISTS (SELECT 1 FROM unblinded.forced_allocation f
+                               WHERE f.told_entry_id = e.id)
+            ORDER BY e.position LIMIT %s) e
      WHERE c.list_id = %s ORDER BY c.stratum_key, e.position
 """
 _NEXT_OF_COVER = """
@@ -109,6 +114,11 @@ def calls_for_cover(study: Study) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_CALLS, [study.pk])
         return int(cursor.fetchone()[0])
+
+
+def numbers_accepted(study: Study) -> int:
+    """Paper numbers that were accepted: their places are nobody else's."""
+    return ForcedAllocation.objects.filter(study=study).exclude(paper_number="").count()
 
 
 def drawn(count: int, *, taken: Iterable[str] = ()) -> list[str]:

@@ -8,7 +8,8 @@ from itertools import groupby
 from dsmb.analysis import Procedure
 from iwrs.definition import levels_in
 from iwrs.models import Study
-from randomization.unblinded.models import Allocation, ForcedAllocation, RandomizationList
+from randomization.unblinded.forced import not_of_own_place
+from randomization.unblinded.models import Allocation, RandomizationList
 from randomization.unblinded.parts import design_of
 
 STRATUM = "stratum"  # the only factor of a method that has a list for each stratum
@@ -19,7 +20,8 @@ def procedures(study: Study, control: str) -> list[Procedure]:
 
     control: of two arms, the control's code; of more, which are compared in pairs, it is not used.
 
-    Places of a list are taken in order, so they tell the order of entry: within the stratum where
+    Places of a list are taken in order (but for one that was told on paper, whose own subject has
+    it), so they tell the order of entry: within the stratum where
     each has a list of its own (no other order matters to the method), and in the whole study where
     the method decides when the subject comes.
     """
@@ -34,8 +36,7 @@ def procedures(study: Study, control: str) -> list[Procedure]:
             "entry__decision__stratum_key",
         )
     )
-    forced = ForcedAllocation.objects.filter(study=study)
-    named = dict(forced.values_list("subject__number", "arm"))
+    named = dict(not_of_own_place(study).values_list("subject__number", "arm"))
     found = []
     for key, rows in groupby(placed, key=lambda row: row[0]):
         taken = [(number, decided or stratum) for _, number, stratum, decided in rows]

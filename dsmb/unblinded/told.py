@@ -3,10 +3,10 @@
 The pack was too old, accrual was not paused, a call was abandoned after the pack was made, or one
 of those before never comes in: then the told place is not the next one, and no order of entering
 helps. An unblinded statistician looks at the log of the desk and accepts the number. The subject
-then gets the arm of the told place, on the next place of the stratum, which is used up as when an
-arm is named beforehand; and the kit that was told, if its line served nobody. Both are bound to
-this subject here, in an act of its own: the gates give nobody else that kit, and asking them again
-tells nothing new (docs/blinding.md).
+then gets the told place, which is passed over for everybody else; or, if somebody has it already
+or it is of another list or stratum, its arm on the next place. And the kit that was told, if its
+line served nobody. Both are bound to this subject here, in an act of its own: the gates give nobody
+else that place and that kit, and asking them again tells nothing new (docs/blinding.md).
 """
 
 from dataclasses import dataclass
@@ -38,11 +38,14 @@ class Told:
     line: PaperCover
 
     @property
-    def kit(self) -> Kit:
-        """The kit that the line has for the arm of the place."""
+    def kit(self) -> Kit | None:
+        """The kit that the line has for the arm of the place. A newer line has none of an arm that
+        was dropped.
+        """
         line, arm = self.line, self.entry.arm
         found = CoverKit.objects.filter(cohort=line.cohort_id, position=line.position, arm=arm)
-        return found.select_related("kit").get().kit
+        kept = found.select_related("kit").first()
+        return kept.kit if kept else None
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def accept_paper(
             reason=why.strip(),
             forced_by=by.label,
         )
-        if kit:
+        if kit and told.kit:
             _require_free(told.line)
             PaperKit.objects.create(subject=subject, kit=told.kit)
         keep(signature, accepted_record(made, kit), study=study)
@@ -149,10 +152,10 @@ def _told(subject: Subject, number: str, kit: str) -> Told:
         half = "first" if not entries else "second"
         of = "of the study's strata" if not entries else "of this centre's kits"
         raise Invalid({"paper_number": f"No pack has the {half} half of this number {of}."})
-    found = next((each for each in pairs if kit in ("", each.kit.number)), None)
-    if found is None:
-        raise Invalid({"kit": "This is not the kit of the told treatment in the told line."})
-    return found
+    for each in pairs:
+        if not kit or (each.kit and each.kit.number == kit):
+            return each
+    raise Invalid({"kit": "This is not the kit of the told treatment in the told line."})
 
 
 def _require_arm_in_use(study: Study, arm: str) -> None:
@@ -165,7 +168,8 @@ def _require_arm_in_use(study: Study, arm: str) -> None:
         raise Problem(
             code="told_arm_not_in_list",
             title=f"List {used.number}, which is in use now, cannot give the told arm.",
-            action="The place was of another list. Ask the sponsor how the subject is recorded.",
+            action="Ask the sponsor how the subject is recorded. Tell the centre this alone: that "
+            "the sponsor decides. Which numbers cannot be accepted would tell who has that arm.",
         )
 
 

@@ -67,7 +67,7 @@ BEGIN
              'list_id part length strata before merkle_root generated_by generated_at'),
             ('unblinded.unblinding',
              'study_id cut_on endpoint events_needed events_counted first_by first_at'),
-            ('unblinded.stratum_cursor', 'list_id stratum_key used'),
+            ('unblinded.stratum_cursor', 'list_id stratum_key used apart'),
             ('unblinded.centre_calls', 'completed'),
             ('unblinded.list_notice', 'list_id stratum_key length noticed_at'),
             ('unblinded.simulation_chunk', 'run_id number')

@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 """Check a randomization bundle on your own computer: python3 verify_list.py BUNDLE [ROOT ...]
 
-BUNDLE is what `manage.py list bundle` wrote. Plain Python 3.9 or later, nothing to install. A list
-is generated again from design and seed; every place, salt and root is compared, every allocation
-replayed. The ROOTs that you noted must be all those of the bundle. Designs are printed, not judged:
-compare them with the protocol. Steps: docs/algorithms/. Exit 0: right.
+BUNDLE is what `manage.py list bundle` wrote. Plain Python 3.9 or later. Lists are generated again,
+roots compared, allocations replayed. The ROOTs that you noted must be all of them. Designs are
+printed, not judged: see the protocol. Steps: docs/algorithms/. Exit 0: right.
 """
 import collections, fractions, hashlib, hmac, itertools, json, math, struct, sys, zipfile
 
@@ -16,9 +15,8 @@ def quarter_round(s, a, b, c, d):  # RFC 8439, section 2.1
 def chacha20_block(key, counter, nonce):  # RFC 8439, section 2.3
     first = struct.unpack("<16I", b"expand 32-byte k" + key + struct.pack("<I", counter) + nonce)
     s = list(first)
-    for turn in (0, 1) * 10:  # columns, then diagonals
-        for at in range(4):
-            quarter_round(s, *(row * 4 + (at + row * turn) % 4 for row in range(4)))
+    for turn, at in itertools.product((0, 1) * 10, range(4)):  # columns, then diagonals
+        quarter_round(s, *(row * 4 + (at + row * turn) % 4 for row in range(4)))
     return struct.pack("<16I", *((x + y) & 0xFFFFFFFF for x, y in zip(s, first)))
 
 def words(key, nonce):  # the key stream: unsigned 32-bit integers, little-endian
@@ -41,7 +39,6 @@ def permuted_blocks(design, stream):
 def tracks(design):  # arms as tracks of equal ratio: 4:2 gives A A B
     common = math.gcd(*(ratio for _, ratio in design["arms"]))
     return [arm for arm, ratio in design["arms"] for _ in range(ratio // common)]
-
 def chosen(weights, point):
     return next(at for at, sum_ in enumerate(itertools.accumulate(weights)) if sum_ > point)
 
@@ -83,15 +80,13 @@ def generate(algorithm, design, seed):  # the list again, `length` places a stra
 
 def minimize(design, margins, stratum, draw):  # arm and decision, from counts that are then raised
     lanes, weigh = tracks(design), dict(design["weights"])
-    scores, levels = [0] * len(lanes), []
-    for level in stratum.split("|"):
-        levels.append((level.split("=")[0], margins.setdefault(level, [0] * len(lanes))))
-    for track in range(len(lanes)):
-        for factor, counts in levels:
-            c = [count + (at == track) for at, count in enumerate(counts)]
-            spread = {"range": max(c) - min(c), "total": c[track],
-                      "variance": len(c) * sum(n * n for n in c) - sum(c) ** 2}
-            scores[track] += weigh.get(factor, 1) * spread[design["imbalance"]]
+    scores, pairs = [0] * len(lanes), [level.split("=") for level in stratum.split("|")]
+    levels = [(each[0], margins.setdefault("=".join(each), [0] * len(lanes))) for each in pairs]
+    for track, (factor, counts) in itertools.product(range(len(lanes)), levels):
+        c = [count + (at == track) for at, count in enumerate(counts)]
+        spread = {"range": max(c) - min(c), "total": c[track],
+                  "variance": len(c) * sum(n * n for n in c) - sum(c) ** 2}
+        scores[track] += weigh.get(factor, 1) * spread[design["imbalance"]]
     weights = coin(design["coin"], [each == min(scores) for each in scores])
     track = chosen(weights, int(draw) * sum(weights) >> 53)
     for _, counts in levels:
@@ -100,7 +95,6 @@ def minimize(design, margins, stratum, draw):  # arm and decision, from counts t
 
 def sha256(*parts):
     return hashlib.sha256(b"".join(p.encode() if isinstance(p, str) else p for p in parts)).digest()
-
 def merkle_root(leaves):  # RFC 6962, section 2.1
     while len(leaves) > 1:
         pairs = [sha256(b"\1", *leaves[at : at + 2]) for at in range(0, len(leaves) - 1, 2)]
@@ -133,14 +127,20 @@ def check_part(name, part, listed, known):
 def check_allocations(bundle, places):
     """Each subject has the next place of the stratum, and the arm that stands there or follows."""
     used, margins = collections.Counter(), {}
+    kept = {tuple(place): at for *place, at in reversed(bundle.get("accepted", ()))}
     for each in bundle["allocations"]:
         number, stratum, position = each["list"], each["stratum"], each["position"]
         (listed, known), who = places[number], f"subject {each['subject']}"
-        used.update([(number, stratum), who])
-        if used[who] > 1:
-            yield f"{who}: allocated twice"
-        if position != used[number, stratum]:
-            yield f"{who}: has place {position} of {stratum}, {used[number, stratum]} was next"
+        place, turn = (number, stratum, position), used[number, stratum] + 1
+        used.update([place, who])
+        if max(used[place], used[who]) > 1:
+            yield f"{who}: allocated twice, or the place was"
+        if each.get("told") != [*place]:  # else it was told on paper, and kept for this subject
+            while kept.get((number, stratum, turn), each["at"]) < each["at"]:
+                turn += 1
+            used[number, stratum] = position
+            if position != turn:
+                yield f"{who}: has place {position} of {stratum}, {turn} was next"
         arm, decision, design = known.get((stratum, position)), None, listed["parts"][0]["design"]
         if listed["algorithm"] == "minimization/1" and arm is not None:
             arm, decision = minimize(design, margins.setdefault(number, {}), each["asked"], arm)
@@ -150,7 +150,7 @@ def check_allocations(bundle, places):
             yield f"{who}: scores, weights or track are not those that follow from the margins"
         if each["forced"] and (decision or each["forced"] not in dict(design["arms"])):
             yield f"{who}: no person can name this arm in list {number}"
-        if (on := each.get("told")) and places[on[0]][1][tuple(on[1:])] != each["forced"]:
+        if (on := each.get("told")) and places[on[0]][1][tuple(on[1:])] != each["arm"]:
             yield f"{who}: the arm is not that of the place that was told on paper"
         if (each["forced"] or arm) != each["arm"]:
             yield f"{who}: the arm is not that of place {position} of {stratum}"
@@ -179,9 +179,9 @@ def told(bundle):  # for a person to judge: each list's rule beside the protocol
     for listed, part in ((each, part) for each in bundle["lists"] for part in each["parts"]):
         rule = {**part["design"], "strata": len(part["design"]["strata"]), "root": part["root"]}
         yield f"List {listed['number']}, {listed['algorithm']}: {json.dumps(rule)}"
-    rows = (each for each in bundle["allocations"] if each["forced"])
-    named = [f"{each['subject']} {each.get('told') or ''}".strip() for each in rows]
-    yield f"Arms named by a person, or told on paper: {len(named)} {', '.join(named)}".strip()
+    named = [each["subject"] for each in bundle["allocations"] if each["forced"]]
+    yield f"Arms not of the own place: {len(named)} {' '.join(named)}".strip()
+    yield f"Places told on paper and accepted: {bundle.get('accepted', [])}"
 
 def main(path, *roots):
     example = chacha20_block(bytes(range(32)), 1, bytes.fromhex("000000090000004a00000000"))

@@ -18,7 +18,7 @@ from iwrs.models import Study
 from randomization.listing import Entry, commit
 from randomization.models import ListCommitment
 from randomization.unblinded.forced import forced_arms, told_places
-from randomization.unblinded.models import Allocation, ListEntry, RandomizationList
+from randomization.unblinded.models import Allocation, ForcedAllocation, RandomizationList
 from randomization.unblinded.models_life import ImportedFile, ListOrigin
 from randomization.unblinded.parts import parts_of
 
@@ -42,6 +42,7 @@ def bundle_of(study: Study) -> dict[str, Any]:
         "written_at": clock.now().isoformat(),
         "lists": [_list(each) for each in lists.order_by("number")],
         "allocations": list(_allocations(study)),
+        "accepted": [[*_place(each), each.forced_at.isoformat()] for each in told_places(study)],
     }
     return made | {"sha256": own_sha256(made)}
 
@@ -126,9 +127,10 @@ def _with_salts(entries: tuple[Entry, ...], seed: bytes) -> list[list[Any]]:
 
 def _allocations(study: Study) -> Iterator[dict[str, Any]]:
     """In the order of the gate. `asked` is the stratum that was recorded at randomization, `forced`
-    the arm that was named beforehand, or told on paper as that of place `told`.
+    the arm that is not of the own place, `told` the place that was told on paper.
     """
-    named, told = forced_arms(study), told_places(study)
+    named = forced_arms(study)
+    told = {each.subject_id: _place(each) for each in told_places(study)}
     rows = (
         Allocation.objects.filter(entry__list__study=study)
         .select_related("entry__list", "entry__decision", "subject__randomization")
@@ -145,14 +147,16 @@ def _allocations(study: Study) -> Iterator[dict[str, Any]]:
             "position": each.entry.position,
             "arm": each.arm,
             "forced": named.get(each.subject_id),
-            "told": _place(told.get(each.subject_id)),
+            "told": told.get(each.subject_id),
             "decision": _decision(each),
             "at": each.allocated_at.isoformat(),
         }
 
 
-def _place(entry: ListEntry | None) -> list[object] | None:
-    return [entry.list.number, entry.stratum_key, entry.position] if entry else None
+def _place(told: ForcedAllocation) -> list[Any]:
+    entry = told.told_entry
+    assert entry is not None
+    return [entry.list.number, entry.stratum_key, entry.position]
 
 
 def _decision(allocation: Allocation) -> dict[str, Any] | None:

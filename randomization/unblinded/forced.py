@@ -17,7 +17,6 @@ from iwrs.studies import lock_design
 from randomization.unblinded.models import (
     Allocation,
     ForcedAllocation,
-    ListEntry,
     RandomizationList,
     StratumCursor,
 )
@@ -43,16 +42,21 @@ def forced(study: Study) -> QuerySet[ForcedAllocation]:
     )
 
 
+def not_of_own_place(study: Study) -> QuerySet[ForcedAllocation]:
+    """The arms that were named, or told on paper by a place that somebody else had already."""
+    own = Allocation.objects.filter(subject=OuterRef("subject"), entry=OuterRef("told_entry"))
+    return ForcedAllocation.objects.filter(~Exists(own), study=study)
+
+
 def forced_arms(study: Study) -> dict[int, str]:
-    """The arm that was named, by the subject's primary key."""
-    return dict(ForcedAllocation.objects.filter(study=study).values_list("subject_id", "arm"))
+    """Those arms, by the subject's primary key."""
+    return dict(not_of_own_place(study).values_list("subject_id", "arm"))
 
 
-def told_places(study: Study) -> dict[int, ListEntry]:
-    """The place that was told on paper, by the subject's primary key, of accepted paper numbers."""
+def told_places(study: Study) -> QuerySet[ForcedAllocation]:
+    """Every place that was told on paper, with the subject, of accepted paper numbers."""
     rows = ForcedAllocation.objects.filter(study=study, told_entry__isnull=False)
-    rows = rows.select_related("told_entry__list")
-    return {each.subject_id: each.told_entry for each in rows if each.told_entry}
+    return rows.select_related("subject", "told_entry__list").order_by("forced_at")
 
 
 def require_none_waits(made: RandomizationList) -> None:

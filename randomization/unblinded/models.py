@@ -66,7 +66,11 @@ class StratumCursor(models.Model):
     list = models.ForeignKey(RandomizationList, on_delete=models.PROTECT, related_name="cursors")
     stratum_key = models.CharField(max_length=200)
     length = models.PositiveIntegerField()
-    used = models.PositiveIntegerField(default=0)
+    used = models.PositiveIntegerField(default=0, help_text="The last place taken in turn.")
+    apart = models.IntegerField(
+        default=0,
+        help_text="Places told on paper and taken out of turn, less those passed over so far.",
+    )
     released_calls = models.PositiveIntegerField(
         default=0, help_text="Uncompleted calls that unblinded staff looked at and released."
     )
@@ -82,6 +86,11 @@ class StratumCursor(models.Model):
 
     def __str__(self) -> str:
         return f"{self.stratum_key}: {self.used} of {self.length}"
+
+    @property
+    def subjects(self) -> int:
+        """How many have a place."""
+        return self.used + self.apart
 
 
 class CallRelease(models.Model):
@@ -157,12 +166,13 @@ class Allocation(models.Model):
 
 
 class ForcedAllocation(models.Model):
-    """The arm of one subject that does not come from the subject's own place.
+    """The arm of one subject that was known before the subject was randomized.
 
-    Named by a person before the subject was randomized, where the study file allows it; or that of
-    another place, `told_entry`, which a subject was told on paper while the system was down. The
-    subject still takes the next place of the stratum, which is then used up, whatever it holds.
-    Written once, changed by nobody.
+    Named by a person before the subject was randomized, where the study file allows it: the
+    subject still takes the next place of the stratum, which is then used up, whatever it holds. Or
+    that of the place `told_entry`, which the subject was told on paper while the system was down:
+    the subject takes that place if it is free, and nobody else does. Written once, changed by
+    nobody.
     """
 
     subject = models.OneToOneField(Subject, on_delete=models.DO_NOTHING, related_name="+")

@@ -167,7 +167,7 @@ def release_calls(
     """Let allocation go on after an alarm, once the abandoned calls were looked at."""
     with act("release allocation calls", by=by, why=why):
         cursor = StratumCursor.objects.select_for_update().get(pk=cursor.pk)
-        calls = max(abandoned("stratum", cursor.pk, cursor.used), 0)
+        calls = max(abandoned("stratum", cursor.pk, cursor.subjects), 0)
         cursor.released_calls = calls
         cursor.save(update_fields=["released_calls"])
         release = CallRelease(

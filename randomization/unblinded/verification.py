@@ -11,8 +11,8 @@ from iwrs.models import Study, StudyVersion
 from randomization.listing import commit, verify
 from randomization.listing.merkle import proofs
 from randomization.listing.outside_file import IMPORTED
-from randomization.methods import Minimization, tracks
-from randomization.models import ListCommitment, Randomization
+from randomization.methods import Minimization
+from randomization.models import LateEntry, ListCommitment, Randomization
 from randomization.unblinded.bundle import published_root
 from randomization.unblinded.design import design_record, same_design
 from randomization.unblinded.imported import read_again
@@ -24,6 +24,7 @@ from randomization.unblinded.models import (
 )
 from randomization.unblinded.models_life import ListOrigin
 from randomization.unblinded.parts import Part, added_entries, design_of, parts_of
+from randomization.unblinded.replayed import Replay, Turns
 from randomization.unblinded.seeds import seed_of
 
 _IN_USE = (RandomizationList.Status.ACTIVE, RandomizationList.Status.CLOSED)
@@ -135,19 +136,20 @@ def _cursor_faults(made: RandomizationList) -> Iterator[str]:
         Allocation.objects.filter(entry__list=made).values_list("entry__stratum_key", flat=True)
     )
     for cursor in StratumCursor.objects.filter(list=made):
-        if cursor.used != counted[cursor.stratum_key]:
+        if cursor.subjects != counted[cursor.stratum_key]:
             yield (
-                f"list {made.number}: {cursor.used} places of {cursor.stratum_key} are counted as "
-                f"used, and {counted[cursor.stratum_key]} subjects have one"
+                f"list {made.number}: {cursor.subjects} places of {cursor.stratum_key} are counted "
+                f"as used, and {counted[cursor.stratum_key]} subjects have one"
             )
 
 
 def _allocation_faults(study: Study) -> Iterator[str]:
     """(2) Replay: each subject has the next place of the recorded stratum, and the arm that stands
     there or, of a dynamic method, that follows from its draw and the margins before. An arm that
-    was named beforehand stands above the place's own.
+    was named beforehand stands above the place's own, and a place that was told on paper is for the
+    subject who was told it.
     """
-    used: Counter[tuple[int, str]] = Counter()
+    turns = Turns(study)
     latest: dict[tuple[int, str], int] = {}
     named = dict(ForcedAllocation.objects.filter(study=study).values_list("subject_id", "arm"))
     lists = RandomizationList.objects.filter(study=study)
@@ -160,9 +162,7 @@ def _allocation_faults(study: Study) -> Iterator[str]:
     for each in rows.iterator():
         entry, who = each.entry, f"subject {each.subject.number}"
         place = f"place {entry.position} of {entry.stratum_key}"
-        used[entry.list_id, entry.stratum_key] += 1
-        turn = used[entry.list_id, entry.stratum_key]
-        if entry.position != turn:
+        if turn := turns.missed(each):
             yield f"{who}: has {place}, {turn} was next"
         known = getattr(each.subject, "randomization", None)
         asked = known.stratum_key if known else ""
@@ -190,6 +190,10 @@ def _forced_faults(study: Study) -> Iterator[str]:
     rows = Allocation.objects.filter(subject__study=study).select_related("entry__list")
     taken = {each.subject_id: each for each in rows}
     named = ForcedAllocation.objects.filter(study=study)
+    numbers = dict(
+        LateEntry.objects.filter(randomization__study=study)
+        .values_list("randomization__subject", "paper_number")
+    )  # fmt: skip
     for each in named.select_related("subject", "told_entry__list"):
         who, found = f"subject {each.subject.number}", taken.get(each.subject_id)
         told = each.told_entry
@@ -197,41 +201,12 @@ def _forced_faults(study: Study) -> Iterator[str]:
             yield f"{who}: an arm was named, and no definition of the study allows it"
         if told and (told.arm, told.list.study_id) != (each.arm, study.pk):
             yield f"{who}: the arm is not that of the place which was told on paper"
+        if told and found and numbers.get(each.subject_id) != each.paper_number:
+            yield f"{who}: was not entered with the paper number that was accepted"
         if found and found.allocated_at <= each.forced_at:
             yield f"{who}: the arm was named after the subject was randomized"
         if found and found.entry.list.dynamic:
             yield f"{who}: an arm was named, and list {found.entry.list.number} decides by itself"
-
-
-class Replay:
-    """The decisions of one dynamic list, made again one after the other."""
-
-    def __init__(self, made: RandomizationList) -> None:
-        design = design_of(made)
-        assert isinstance(design.method, Minimization)
-        self.method, self.arms = design.method, design.arms
-        self.margins: dict[str, list[int]] = {}
-
-    def faults(self, allocation: Allocation, asked: str) -> Iterator[str]:
-        """What is wrong with the next decision. `asked`: the stratum key of the randomization."""
-        kept = getattr(allocation.entry, "decision", None)
-        if allocation.entry.draw is None or kept is None:
-            yield "the decision is missing"
-            return
-        if kept.stratum_key != asked:
-            yield "the levels are not those of the randomization"
-        none = [0] * len(tracks(self.arms))
-        mine = {
-            level.split("=")[0]: self.margins.setdefault(level, none.copy())
-            for level in asked.split("|")
-        }
-        again = self.method.decide(self.arms, mine, allocation.entry.draw)
-        if (list(again.scores), list(again.weights)) != (kept.scores, kept.weights):
-            yield "the scores and weights are not those that follow from the margins"
-        if (again.track, again.arm) != (kept.track, allocation.arm):
-            yield "the arm is not that which follows from the draw"
-        for counts in mine.values():
-            counts[again.track] += 1
 
 
 def _subject_faults(study: Study) -> Iterator[str]:

@@ -147,7 +147,7 @@ class ReleaseAllocation(Signing, StudyAct):
 
     def record(self) -> Record:
         made = self.cursor
-        self.calls = max(abandoned("stratum", made.pk, made.used), 0)
+        self.calls = max(abandoned("stratum", made.pk, made.subjects), 0)
         return calls_record("stratum", made.pk, made.stratum_key, self.calls)
 
     def context(self) -> dict[str, Any]:

@@ -47,8 +47,8 @@ def refusal(call: Callable[..., Any], *arguments: Any, **options: Any) -> str | 
     return error.sqlstate
 
 
-def allocate(caller: psycopg.Connection, subject: Subject) -> None:
-    caller.execute("SELECT gate.allocate(%s)", [subject.pk])
+def allocate(caller: psycopg.Connection, subject: Subject, paper: str = "") -> None:
+    caller.execute("SELECT gate.allocate(%s, %s)", [subject.pk, paper])
 
 
 def plan(caller: psycopg.Connection, subject: Subject, number: int = 0) -> int:
@@ -73,9 +73,9 @@ def assign(caller: psycopg.Connection, dispensation: int, *, days_ahead: int = 0
     return row[0]
 
 
-def take_kit(caller: psycopg.Connection, subject: Subject) -> int:
+def take_kit(caller: psycopg.Connection, subject: Subject, paper: str = "") -> int:
     """Allocate a subject and take its first kit, in the caller's open transaction."""
-    allocate(caller, subject)
+    allocate(caller, subject, paper)
     return assign(caller, plan(caller, subject))
 
 

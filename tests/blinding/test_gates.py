@@ -283,13 +283,14 @@ def test_a_kit_that_was_told_serves_its_subject_alone_and_tells_nothing_new(eve,
     shown = []
     for _ in range(3):
         with eve.transaction(force_rollback=True):
-            shown.append(hostile.take_kit(eve, who))
+            shown.append(hostile.take_kit(eve, who, f"{place}-{cover}"))
     assert shown == [told] * 3
+    assert undone(eve, lambda: hostile.take_kit(eve, who)) == "IW011"
     with eve.transaction():
         others = {hostile.take_kit(eve, each) for each in target.waiting[2:]}
     assert len(others) == len(target.waiting[2:])
     assert not others & {seen, told}
-    assert hostile.take_kit(eve, who) == told
+    assert hostile.take_kit(eve, who, f"{place}-{cover}") == told
 
 
 def _accept(who: Subject, number: str) -> int:

@@ -20,7 +20,7 @@ OTHERS = [
 
 # Every function of ours that the blinded login may run. A new one belongs here, or is a leak.
 MAY_RUN = {
-    "gate.allocate(p_subject bigint) returns void",
+    "gate.allocate(p_subject bigint, p_paper text) returns void",
     "gate.assign_kit(p_dispensation bigint, p_on date, p_use_until date,"
     " p_at timestamp with time zone) returns bigint",
     "gate.code_break_request(p_subject bigint, p_by text, p_reason text, p_explanation text)"
@@ -255,7 +255,7 @@ def test_a_default_of_its_own_does_not_make_it_another_role(blinded, logins):
         "ALTER TABLE public.enrolment_subject DISABLE TRIGGER ALL",
         "ALTER TABLE public.enrolment_subject ADD COLUMN x int",
         "DROP TRIGGER frozen_facts ON public.enrolment_subject",
-        "ALTER FUNCTION gate.allocate(bigint) RESET ALL",
+        "ALTER FUNCTION gate.allocate(bigint, text) RESET ALL",
         "ALTER SYSTEM SET log_statement = 'all'",
         "SET log_statement = 'all'",
         "SET log_error_verbosity = verbose",

@@ -77,6 +77,9 @@ def everything_seen(
     database: str, target: hostile.Target, visit: int, settings: str = ""
 ) -> dict[str, Any]:
     """Play the same calls as the blinded login; what it can learn of the work they made."""
+    with coupled.login("owner", database) as owner:
+        accepted = "SELECT subject_id, paper_number FROM unblinded.forced_allocation"
+        numbers = dict(owner.execute(accepted).fetchall())
     coupled.login("blinded", database).close()  # builds the new database's catalogue caches
     seen: dict[str, Any] = {}
     with coupled.login("blinded", database) as eve:
@@ -87,8 +90,9 @@ def everything_seen(
         before = [_counted(eve, query) for query in (SERVER_COUNTERS, INDEX_COUNTERS)]
         for number, subject in enumerate(target.waiting[1:]):
             with eve.transaction():
-                seen[f"paper {number}"] = work(eve, ON_PAPER, subject.pk)
-                seen[f"allocate {number}"] = work(eve, "gate.allocate(%s)", subject.pk)
+                paper = numbers.get(subject.pk, "0000-0000")
+                seen[f"paper {number}"] = work(eve, ON_PAPER, subject.pk, *paper.split("-"))
+                seen[f"allocate {number}"] = work(eve, ALLOCATE, subject.pk, paper)
                 planned = hostile.plan(eve, subject)
                 seen[f"first kit {number}"] = work(eve, ASSIGN_NOW, planned)
         with eve.transaction():
@@ -120,8 +124,9 @@ def _added(before: dict[str, list[int]], after: dict[str, list[int]]) -> dict[st
 
 
 ASSIGN_NOW = "gate.assign_kit(%s, now()::date, now()::date + 60, now())"
-# The codes are wrong; which comes next is looked up all the same.
-ON_PAPER = "gate.next_on_paper(%s, '0000', '0000', now()::date + 60)"
+ALLOCATE = "gate.allocate(%s, %s)"
+# Most codes are wrong; which comes next is looked up all the same.
+ON_PAPER = "gate.next_on_paper(%s, %s, %s, now()::date + 60)"
 OPENING = "gate.code_break_opening(%s, 'Eve', 'Eve', 'other', 'x', now())"
 ASSIGN_LATER = "gate.assign_kit(%s, now()::date + 42, now()::date + 100, now())"
 

@@ -56,7 +56,7 @@ def test_no_extension_can_be_created(blinded):
         "SELECT 1 AS a INTO x",
         "CREATE TEMP SEQUENCE x",
         "CREATE TEMP VIEW x AS SELECT 1",
-        "CREATE OR REPLACE FUNCTION gate.allocate(p_subject bigint) RETURNS void"
+        "CREATE OR REPLACE FUNCTION gate.allocate(p_subject bigint, p_paper text) RETURNS void"
         " LANGUAGE sql AS 'SELECT'",
         "CREATE STATISTICS x ON id, number FROM public.enrolment_subject",
         "CREATE RULE x AS ON INSERT TO public.enrolment_subject DO NOTHING",

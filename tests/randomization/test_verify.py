@@ -134,13 +134,14 @@ class TestBundle:
         assert (tmp_path / "bundle.zip").stat().st_mode & 0o077 == 0
         ran = run(tmp_path / "bundle.zip")
         assert (ran.returncode, ran.stderr) == (0, "")
-        verdict, rule, named = ran.stdout.splitlines()
+        verdict, rule, named, told = ran.stdout.splitlines()
         assert verdict == "Everything agrees."
         assert rule.startswith("List 1, permuted-blocks/1: {")
         shown = json.loads(rule.partition(": ")[2])
         assert (shown["arms"], shown["block_sizes"]) == ([["EVE", 2], ["PBO", 1]], [3, 6])
         assert shown["root"] == made["lists"][0]["parts"][0]["root"]
-        assert named == "Arms named by a person, or told on paper: 0"
+        assert named == "Arms not of the own place: 0"
+        assert told == "Places told on paper and accepted: []"
 
     def test_a_root_that_was_not_published(self, study, tmp_path):
         with as_unblinded():

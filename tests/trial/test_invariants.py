@@ -32,11 +32,12 @@ PLANTED = [
     (f"UPDATE unblinded.allocation t SET arm = {_OTHER_ARM}", UNBLINDED[1]),
     ("UPDATE unblinded.stratum_cursor SET used = used + 1", UNBLINDED[2]),
     (f"UPDATE unblinded.forced_allocation t SET arm = {_OTHER_ARM}", UNBLINDED[3]),
+    ("UPDATE unblinded.forced_allocation SET subject_id = {s}", UNBLINDED[4]),
     ("UPDATE unblinded.paper_kit p SET kit_id = (SELECT o.kit_id FROM unblinded.cover_kit k"
      " JOIN unblinded.cover_kit o ON o.cohort_id = k.cohort_id AND o.position = k.position"
-     " AND o.arm <> k.arm WHERE k.kit_id = p.kit_id)", UNBLINDED[4]),
-    (f"UPDATE unblinded.kit_content t SET arm = {_OTHER_ARM}", UNBLINDED[5]),
-    ("DELETE FROM unblinded.kit_assignment", UNBLINDED[6]),
+     " AND o.arm <> k.arm WHERE k.kit_id = p.kit_id)", UNBLINDED[5]),
+    (f"UPDATE unblinded.kit_content t SET arm = {_OTHER_ARM}", UNBLINDED[6]),
+    ("DELETE FROM unblinded.kit_assignment", UNBLINDED[7]),
 ]  # fmt: skip
 
 

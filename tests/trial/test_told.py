@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from collections.abc import Iterable
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 from django.db import connection, transaction
 
 from dispensing.models import Kit
+from dispensing.unblinded.calls import watch_calls
 from dispensing.unblinded.models import PaperKit
 from dispensing.unblinded.supply import run_supply
+from dsmb.unblinded.paper_places import PLACES, next_places
 from dsmb.unblinded.told import accept_paper, accepted
 from enrolment.models import Subject
 from iwrs import clock
@@ -20,6 +23,7 @@ from iwrs.signatures import Signature
 from randomization.models import LateEntry
 from randomization.unblinded.bundle import SCRIPT, bundle_of
 from randomization.unblinded.closing import shut
+from randomization.unblinded.forced import not_of_own_place
 from randomization.unblinded.models import (
     Allocation,
     ForcedAllocation,
@@ -29,7 +33,8 @@ from randomization.unblinded.models import (
 from randomization.unblinded.records import waiting_record
 from randomization.unblinded.verification import faults_of
 from tests import factories as make
-from tests.code_break.desk import Given
+from tests.code_break.desk import Given, a_desk
+from tests.dsmb.rows import as_owner
 from tests.hostile.walk import undone
 from tests.roles import as_unblinded
 from tests.trial.test_paper import (
@@ -39,6 +44,7 @@ from tests.trial.test_paper import (
     OUTAGE,
     THEN,
     a_subject,
+    calls_made,
     enter,
     label_of,
     paper,
@@ -138,6 +144,112 @@ def test_a_place_that_was_used_in_the_system_tells_its_arm_and_another_place_is_
     with as_unblinded():
         assert Allocation.objects.get(subject=late).entry.position == 2
     assert max(cursors()) == 2
+    with as_unblinded():
+        assert [each.subject_id for each in not_of_own_place(paper.study)] == [late.pk]
+    all_is_well(paper)
+
+
+def places(subjects: Iterable[Subject]) -> list[int]:
+    """The position in the stratum that each of them has."""
+    with as_unblinded():
+        return [Allocation.objects.get(subject=each).entry.position for each in subjects]
+
+
+def test_each_has_the_told_place_and_nobody_else_comes_to_it(paper: SimpleNamespace) -> None:
+    """Who came to a told place would have the arm of the subject who was told it, for certain."""
+    subjects = [a_subject(paper.here) for _ in range(4)]
+    told = [paper.desk.randomize(each) for each in subjects]
+    accept(subjects[3], told[3].paper_number, told[3].kit)
+    accept(subjects[1], told[1].paper_number, told[1].kit)
+    entered_as_told(subjects[3], told[3])
+    live = [a_subject(paper.there) for _ in range(4)]
+    for turn, each in enumerate(live):
+        with clock.at(NOW):
+            randomize(each, by=make.TESTER)
+        if turn == 0:
+            entered_as_told(subjects[1], told[1])
+        # Whatever is asked with the told number, it is never the next one.
+        assert "the stratum" in refused(a_subject(paper.here), told[3].paper_number).title
+    assert places([*live, subjects[1], subjects[3]]) == [1, 3, 5, 6, 2, 4]
+    with as_unblinded():
+        cursor = StratumCursor.objects.get(stratum_key=live[0].stratum_key)
+        assert (cursor.used, cursor.apart, cursor.subjects) == (6, 0, 6)
+        assert not ForcedAllocation.objects.filter(pk__in=not_of_own_place(paper.study)).exists()
+    all_is_well(paper)
+
+
+def test_a_later_pack_does_not_offer_a_told_place_again(paper: SimpleNamespace) -> None:
+    subjects = [a_subject(paper.here) for _ in range(3)]
+    told = [paper.desk.randomize(each) for each in subjects]
+    accept(subjects[2], told[2].paper_number, told[2].kit)
+    with as_unblinded():
+        active = RandomizationList.objects.get(study=paper.study)
+        offered = [each.code for each in next_places(active)[subjects[0].stratum_key]]
+    codes = [each.paper_number.partition("-")[0] for each in told]
+    assert offered[:2] == codes[:2]
+    assert codes[2] not in offered
+    assert len(offered) == PLACES
+
+
+def test_entered_out_of_turn_it_is_no_abandoned_call(paper: SimpleNamespace) -> None:
+    """Eight of those would pause the stratum."""
+    subjects = [a_subject(paper.here) for _ in range(8)]
+    told = [paper.desk.randomize(each) for each in subjects]
+    for subject, given in list(zip(subjects, told, strict=True))[1:]:
+        accept(subject, given.paper_number, given.kit)
+        entered_as_told(subject, given)
+    with as_unblinded():
+        assert watch_calls(paper.study) == []
+    with clock.at(NOW):
+        for each in [a_subject(paper.there) for _ in range(2)]:
+            randomize(each, by=make.TESTER)
+            all_is_well(paper)
+    with as_unblinded():
+        assert watch_calls(paper.study) == []
+
+
+def test_the_last_places_of_a_list(paper: SimpleNamespace) -> None:
+    """One who has the last place as told is let in when the others of the list are used up."""
+    with as_owner(), connection.cursor() as cursor:
+        cursor.execute("UPDATE unblinded.stratum_cursor SET used = length - 1")
+    with clock.at(BEFORE):
+        desk = a_desk(paper.study, paper.identity)
+    late = a_subject(paper.here)
+    given = desk.randomize(late)
+    accept(late, given.paper_number, given.kit)
+    with pytest.raises(Problem) as refusal, clock.at(NOW):
+        randomize(a_subject(paper.there), by=make.TESTER)
+    assert refusal.value.code == "no_place"
+    entered_as_told(late, given)
+
+
+def test_told_in_another_stratum_the_arm_is_kept_and_the_place_is_nobodys(
+    paper: SimpleNamespace,
+) -> None:
+    wrong = a_subject(paper.here, strata=NO)
+    given = paper.desk.randomize(wrong)
+    late = a_subject(paper.here)  # the answers told on the telephone were those of another stratum
+    refused(late, given.paper_number, "paper_unknown")
+    accept(late, given.paper_number, given.kit)
+    entered_as_told(late, given)
+    assert places([late]) == [1]
+    with clock.at(NOW):
+        randomize(wrong, by=make.TESTER)
+    assert places([wrong]) == [2]
+    with as_unblinded():
+        assert [each.subject_id for each in not_of_own_place(paper.study)] == [late.pk]
+    all_is_well(paper)
+
+
+def test_one_number_told_to_two_gives_both_its_arm(paper: SimpleNamespace) -> None:
+    first, second = a_subject(paper.here), a_subject(paper.here)
+    given = paper.desk.randomize(first)
+    accept(first, given.paper_number, given.kit)
+    accept(second, given.paper_number)
+    entered_as_told(first, given)
+    enter(second, given.paper_number)
+    assert make.arm_of(first) == make.arm_of(second)
+    assert places([first, second]) == [1, 2]
     all_is_well(paper)
 
 
@@ -148,7 +260,7 @@ def test_those_after_one_who_never_comes_are_let_in_one_by_one(paper: SimpleName
         refused(subject, given.paper_number)
         accept(subject, given.paper_number, given.kit)
         entered_as_told(subject, given)
-    assert max(cursors()) == 3
+    assert places(subjects[1:]) == [2, 3, 4]
     # The next one in the system gets a line after those that were told.
     with clock.at(NOW):
         answer = randomize(a_subject(paper.here), by=make.TESTER)
@@ -196,14 +308,19 @@ def test_another_number_of_an_accepted_subject_is_unknown(paper: SimpleNamespace
     entered_as_told(late, wanted)
 
 
-def test_without_its_number_the_subject_still_gets_what_was_told(paper: SimpleNamespace) -> None:
+def test_with_its_number_alone_is_an_accepted_subject_entered(paper: SimpleNamespace) -> None:
+    """Else an arm could be chosen by accepting the number of a place that nobody was told."""
     late = a_subject(paper.here)
     given = paper.desk.randomize(late)
     abandoned_call(paper)
     accept(late, given.paper_number, given.kit)
-    with clock.at(NOW):
-        answer = randomize(late, by=make.TESTER)
-    assert (answer.kit.grouped, label_of(late)) == (given.kit, given.treatment)
+    before = calls_made()
+    for without in (lambda: randomize(late, by=make.TESTER), lambda: enter(late, "none")):
+        with pytest.raises(Problem) as refusal, clock.at(NOW):
+            without()
+        assert (refusal.value.code, refusal.value.status) == ("paper_number_needed", 409)
+    assert calls_made() == before, "it is no abandoned call"
+    entered_as_told(late, given)
     all_is_well(paper)
 
 

@@ -15,6 +15,7 @@ DROP SCHEMA gate CASCADE;
 CREATE SCHEMA gate;
 GRANT USAGE ON SCHEMA gate TO iwrs_blinded;
 DROP FUNCTION unblinded.take_cover_kit(unblinded.centre_calls, text, date);
+DROP FUNCTION unblinded.next_position(unblinded.stratum_cursor);
 DROP FUNCTION unblinded.settle_places(bigint);
 DROP FUNCTION unblinded.use_up_cover(bigint, bigint);
 DROP FUNCTION unblinded.draw_call(text, bigint);

@@ -10,7 +10,12 @@ from django.db import migrations
 
 GATES = Path(__file__).resolve().parent.parent.parent / "iwrs" / "sql" / "gates"
 CHANGED = ("0_open_calls.sql", "1_allocate.sql", "2_assign_kit.sql", "5_paper.sql")
-SQL = "\n".join((GATES / name).read_text(encoding="utf-8") for name in CHANGED)
+SQL = "\n".join(
+    [
+        "DROP FUNCTION IF EXISTS gate.allocate(bigint);",  # it has one more argument now
+        *((GATES / name).read_text(encoding="utf-8") for name in CHANGED),
+    ]
+)
 
 
 class Migration(migrations.Migration):

@@ -1,8 +1,14 @@
 -- Give a subject the next place of its stratum's list. Returns nothing.
 --
+-- A subject whose paper number unblinded staff accepted gets the place that was told, if it is free
+-- in this list and stratum, and else the arm of it on the next place. p_paper must be that number.
+-- A place that was told so serves nobody else: who came to it would have the arm of the subject who
+-- was told it, for certain, and could be known beforehand by counting.
+--
 -- IW001 the subject is not eligible, or its levels are not those of the list and the centre
 -- IW002 there is no active list, it has no such stratum, or the stratum's part is used up
 -- IW009 too many calls were abandoned (see 0_open_calls.sql)
+-- IW011 a paper number was accepted for the subject, and p_paper is another
 -- IW500 anything else, without a detail
 -- The place is locked, then read, then taken: no SKIP LOCKED, so a rollback leaves no gap.
 --
@@ -11,7 +17,7 @@
 -- never sees the values, and an index finds one row without touching its neighbours).
 -- READ COMMITTED only: the others count in an old snapshot, and SERIALIZABLE shows in pg_locks
 -- which row of which table was read.
-CREATE OR REPLACE FUNCTION gate.allocate(p_subject bigint) RETURNS void
+CREATE OR REPLACE FUNCTION gate.allocate(p_subject bigint, p_paper text DEFAULT '') RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp
 SET client_min_messages = error
@@ -33,6 +39,10 @@ DECLARE
     v_cursor unblinded.stratum_cursor;
     v_entry unblinded.list_entry;
     v_arm text;
+    v_told bigint;
+    v_paper text;
+    v_position integer;
+    v_keeps boolean;
     v_country text;
     v_centre text;
     v_list unblinded.list;
@@ -69,32 +79,67 @@ BEGIN
        AND NOT unblinded.levels_known(v_list.design, v_stratum, v_country, v_centre) THEN
         RAISE EXCEPTION USING ERRCODE = 'IW001';
     END IF;
-    IF v_cursor.used >= v_cursor.length THEN
+    SELECT f.arm, f.told_entry_id, f.paper_number INTO v_arm, v_told, v_paper
+      FROM unblinded.forced_allocation f WHERE f.subject_id = p_subject;
+    IF v_paper <> '' AND v_paper IS DISTINCT FROM p_paper THEN
+        RAISE EXCEPTION USING ERRCODE = 'IW011';
+    END IF;
+    SELECT e.* INTO v_entry FROM unblinded.list_entry e
+     WHERE e.id = v_told AND e.list_id = v_cursor.list_id AND e.stratum_key = v_cursor.stratum_key
+       AND NOT EXISTS (SELECT 1 FROM unblinded.allocation a WHERE a.entry_id = e.id);
+    v_keeps := FOUND;
+    v_position := unblinded.next_position(v_cursor);
+    IF v_position > v_cursor.length AND NOT v_keeps THEN
         RAISE EXCEPTION USING ERRCODE = 'IW002';
     END IF;
 
     -- Compared before it is drawn: a call that is refused shows nothing and is not counted.
-    IF unblinded.calls_made('stratum', v_cursor.id) - v_cursor.used - v_cursor.released_calls >= 8
-    THEN
+    IF unblinded.calls_made('stratum', v_cursor.id)
+       - v_cursor.used - v_cursor.apart - v_cursor.released_calls >= 8 THEN
         RAISE EXCEPTION USING ERRCODE = 'IW009';
     END IF;
     PERFORM unblinded.draw_call('stratum', v_cursor.id);
 
-    SELECT e.* INTO STRICT v_entry FROM unblinded.list_entry e
-     WHERE e.list_id = v_cursor.list_id AND e.stratum_key = v_cursor.stratum_key
-       AND e.position = v_cursor.used + 1;
+    IF NOT v_keeps THEN
+        SELECT e.* INTO STRICT v_entry FROM unblinded.list_entry e
+         WHERE e.list_id = v_cursor.list_id AND e.stratum_key = v_cursor.stratum_key
+           AND e.position = v_position;
+    END IF;
     -- A place without an arm holds a draw: the list's method is a dynamic one. An arm that was
-    -- named for the subject beforehand, or told on paper, comes first; the place is used up all the same.
-    SELECT f.arm INTO v_arm FROM unblinded.forced_allocation f WHERE f.subject_id = p_subject;
+    -- named for the subject beforehand, or told on paper, comes first; the place is used up all the
+    -- same.
     v_arm := coalesce(v_arm, nullif(v_entry.arm, ''), unblinded.minimize(v_entry, v_stratum));
     INSERT INTO unblinded.allocation (subject_id, entry_id, arm, allocated_at)
     VALUES (p_subject, v_entry.id, v_arm, clock_timestamp());
-    UPDATE unblinded.stratum_cursor c SET used = c.used + 1 WHERE c.id = v_cursor.id;
+    -- `apart` keeps the number of subjects: used + apart.
+    UPDATE unblinded.stratum_cursor c
+       SET used = CASE WHEN v_keeps THEN c.used ELSE v_position END,
+           apart = c.apart + CASE WHEN v_keeps THEN 1 ELSE c.used + 1 - v_position END
+     WHERE c.id = v_cursor.id;
 EXCEPTION
     -- One place raises every refusal: neither a text nor a line number tells more than its code.
     -- A cancelled call too: PostgreSQL would name the row on which it waited.
     WHEN OTHERS OR query_canceled THEN
         RAISE EXCEPTION USING MESSAGE = 'refused', ERRCODE = CASE
-            WHEN SQLSTATE IN ('IW001', 'IW002', 'IW009', '55P03', '57014', '40001', '40P01')
+            WHEN SQLSTATE IN ('IW001', 'IW002', 'IW009', 'IW011', '55P03', '57014', '40001', '40P01')
             THEN SQLSTATE ELSE 'IW500' END;
+END $$;
+
+-- The next place of a stratum in turn: places that were told on paper and accepted are passed over.
+CREATE OR REPLACE FUNCTION unblinded.next_position(p_cursor unblinded.stratum_cursor)
+RETURNS integer
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_position integer := p_cursor.used + 1;
+BEGIN
+    WHILE EXISTS (
+        SELECT 1 FROM unblinded.list_entry e
+          JOIN unblinded.forced_allocation f ON f.told_entry_id = e.id
+         WHERE e.list_id = p_cursor.list_id AND e.stratum_key = p_cursor.stratum_key
+           AND e.position = v_position
+    ) LOOP
+        v_position := v_position + 1;
+    END LOOP;
+    RETURN v_position;
 END $$;

@@ -5,8 +5,8 @@
 -- transaction. It compares, locks what the next two gates lock, and writes nothing.
 -- The codes are random and hang on no arm. What the answer tells is order: whether the places
 -- before this one are used, of the stratum first, then of the centre's cover. It says so of two codes
--- that packs have for the stratum and the centre; of anything else 'unknown', so that nobody guesses one
--- code after the other.
+-- that packs have for the stratum and the centre; of anything else 'unknown', so that the answers do not
+-- let one code be guessed after the other (who writes SQL may count rows that were looked at).
 -- A number that unblinded staff accepted for this subject is right whatever place is next: what it gives
 -- is bound to the subject already, and no other number of the subject is.
 --
@@ -39,6 +39,7 @@ DECLARE
     v_place text;
     v_cover text;
     v_known boolean;
+    v_both boolean;
     v_accepted text;
     v_expires date;
 BEGIN
@@ -71,7 +72,7 @@ BEGIN
     SELECT p.code INTO v_place
       FROM unblinded.list_entry e JOIN unblinded.paper_place p ON p.entry_id = e.id
      WHERE e.list_id = v_cursor.list_id AND e.stratum_key = v_cursor.stratum_key
-       AND e.position = v_cursor.used + 1;
+       AND e.position = unblinded.next_position(v_cursor);
     -- The place that unblinded.take_cover_kit would take, cohorts that are used up left out.
     SELECT p.code INTO v_cover
       FROM (SELECT c.id, unblinded.calls_made('cohort', c.id) + 1 AS place
@@ -80,19 +81,20 @@ BEGIN
                AND unblinded.calls_made('cohort', c.id) < c.size
              ORDER BY c.received_at, c.id LIMIT 1) following
       JOIN unblinded.paper_cover p ON p.cohort_id = following.id AND p.position = following.place;
+    -- Both are looked up, whatever the first gives.
     v_known := EXISTS (
         SELECT 1 FROM unblinded.paper_place p JOIN unblinded.list_entry e ON e.id = p.entry_id
          WHERE p.code = p_place AND e.list_id = v_cursor.list_id
-           AND e.stratum_key = v_cursor.stratum_key
-    ) AND EXISTS (
+           AND e.stratum_key = v_cursor.stratum_key);
+    v_both := EXISTS (
         SELECT 1 FROM unblinded.paper_cover p JOIN public.dispensing_cohort c ON c.id = p.cohort_id
-         WHERE p.code = p_cover AND c.centre_id = v_centre
-    );
+         WHERE p.code = p_cover AND c.centre_id = v_centre);
+    v_known := v_known AND v_both;
 
     SELECT f.paper_number INTO v_accepted FROM unblinded.forced_allocation f
      WHERE f.subject_id = p_subject AND f.paper_number <> '';
     IF FOUND THEN
-        IF v_accepted <> p_place || '-' || p_cover THEN
+        IF v_accepted IS DISTINCT FROM p_place || '-' || p_cover THEN
             RETURN 'unknown';
         END IF;
         SELECT l.expires_on INTO v_expires
