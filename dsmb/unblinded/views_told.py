@@ -89,9 +89,9 @@ class AcceptPaper(Signing, StudyAct):
         self.who = get_object_or_404(rows, pk=kwargs["pk"])
         self.explain = (
             f"Subject {self.who.number} of centre {self.who.centre.number}, stratum "
-            f"{self.who.stratum_key}. The subject will have the treatment that was told, on the "
-            "next place of the stratum. Lines of the centre's kits up to the told one serve nobody "
-            "else any more. Then the centre enters the subject with the same number."
+            f"{self.who.stratum_key}. The subject will have the place that was told, and its "
+            "treatment. Nobody else gets that place, nor a line of the centre's kits up to the told "
+            "one. Then the centre enters the subject with the same number. This cannot be undone."
         )
 
     def record(self) -> Record:

@@ -180,6 +180,11 @@ CATALOGUE: dict[str, Meaning] = {
         "Nothing was saved. Enter the subjects of the centre in the order of the paper; then try "
         "again later, since another centre may have to enter one first.",
     ),
+    "paper_number_needed": Meaning(
+        409,
+        "A paper number was accepted for the subject.",
+        "Nothing was changed. Send `occurred_at`, `late_reason` and that `paper_number`.",
+    ),
     "paper_unknown": Meaning(
         409,
         "No pack has the paper number for the subject's stratum and centre.",
