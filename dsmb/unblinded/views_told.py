@@ -90,8 +90,8 @@ class AcceptPaper(Signing, StudyAct):
         self.explain = (
             f"Subject {self.who.number} of centre {self.who.centre.number}, stratum "
             f"{self.who.stratum_key}. The subject will have the place that was told, and its "
-            "treatment. Nobody else gets that place, nor a line of the centre's kits up to the told "
-            "one. Then the centre enters the subject with the number. This cannot be undone."
+            "treatment. Nobody else gets it, nor a line of the centre's kits up to the told one. "
+            "Then the centre enters the subject with the number. This cannot be undone."
         )
 
     def record(self) -> Record:
