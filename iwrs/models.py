@@ -56,7 +56,8 @@ class Study(models.Model):
 
     def announced(self) -> "StudyVersion | None":
         """The version that comes into force with the next list, if the newest one waits for it."""
-        newest = self.versions.order_by("-number").first()
+        # Its content is looked up when somebody asks for it: mostly there is none to ask for.
+        newest = self.versions.defer("definition", "source").order_by("-number").first()
         if newest is None or newest.sha256 == self.definition_sha256:
             return None
         return newest if newest.awaits_list else None

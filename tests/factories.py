@@ -169,7 +169,7 @@ def a_cohort(centre: Centre, *, size: int = 6, expires_on: date | None = None) -
             for (position, arm), kit in zip(places, kits, strict=True)
         )
         open_centre(centre)
-        lists.open_calls("cohort", cohort.pk)
+        lists.open_calls("cohort", [cohort.pk])
     return cohort
 
 
@@ -197,7 +197,7 @@ def some_kits(centre: Centre, lot: Lot, arms: list[str]) -> list[Kit]:
 def open_centre(centre: Centre) -> None:
     """Make the counter of kit calls of a centre. Call it as unblinded."""
     CentreCalls.objects.get_or_create(centre=centre)
-    lists.open_calls("centre", centre.pk)
+    lists.open_calls("centre", [centre.pk])
 
 
 def passing_answers(definition: StudyDefinition) -> dict[str, str]:

@@ -62,7 +62,7 @@ class Randomizations(StudyView):
         "Another key for a subject who is randomized already is refused with "
         "`already_randomized`, and the first answer is under `randomization`.\n\n"
         "The body is empty, but for a randomization that was made on paper while the system was "
-        "down: `occurred_at` says when, at most seven days ago (thirty with a paper number), and "
+        "down: `occurred_at` says when, at most seven days ago (ninety with a paper number), and "
         "`late_reason` why it is entered late. It takes the next place of the list like every "
         "other; with a `paper_number` only if that is the place which the paper gave. In a study "
         "that has randomization packs, `paper_number` is `none` when no number was told.",

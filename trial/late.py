@@ -27,7 +27,7 @@ from iwrs.signatures import Record
 from randomization.models import LateEntry, Randomization
 
 LONGEST = timedelta(days=7)
-LONGEST_ON_PAPER = timedelta(days=30)  # with a paper number: nobody else of its order gets in
+LONGEST_ON_PAPER = timedelta(days=90)  # with a paper number: nobody else of its order gets in
 NO_NUMBER = "NONE"
 MINUTE = timedelta(minutes=1)  # people give the moment without seconds
 

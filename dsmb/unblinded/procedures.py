@@ -33,15 +33,33 @@ def procedures(study: Study, control: str) -> list[Procedure]:
             "entry__list",
             "subject__number",
             "entry__stratum_key",
+            "entry__position",
             "entry__decision__stratum_key",
         )
     )
     named = dict(not_of_own_place(study).values_list("subject__number", "arm"))
     found = []
     for key, rows in groupby(placed, key=lambda row: row[0]):
-        taken = [(number, decided or stratum) for _, number, stratum, decided in rows]
+        places = {(at, stratum): (number, decided) for _, number, stratum, at, decided in rows}
+        _fill_gaps(places)
+        taken = [
+            (number, decided or stratum)
+            for (_, stratum), (number, decided) in sorted(places.items())
+        ]
         found.append(_procedure(lists[key], taken, control, named))
     return found
+
+
+def _fill_gaps(places: dict[tuple[int, str], tuple[str, str | None]]) -> None:
+    """A place that nobody has, because it was told on paper to somebody who did not come, is drawn
+    again for nobody: else all places after it would move up, into other blocks.
+    """
+    last: dict[str, int] = {}
+    for at, stratum in places:
+        last[stratum] = max(at, last.get(stratum, 0))
+    for stratum, end in last.items():
+        for at in range(1, end):
+            places.setdefault((at, stratum), (f"place {at} of {stratum}, nobody's", None))
 
 
 def _procedure(

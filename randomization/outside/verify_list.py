@@ -22,7 +22,6 @@ def chacha20_block(key, counter, nonce):  # RFC 8439, section 2.3
 def words(key, nonce):  # the key stream: unsigned 32-bit integers, little-endian
     for counter in itertools.count():
         yield from struct.unpack("<16I", chacha20_block(key, counter, nonce))
-
 def below(stream, n):  # a uniform integer from 0 to n - 1, by rejection
     return next(word for word in stream if word < 2**32 - 2**32 % n) % n
 
@@ -41,7 +40,6 @@ def tracks(design):  # arms as tracks of equal ratio: 4:2 gives A A B
     return [arm for arm, ratio in design["arms"] for _ in range(ratio // common)]
 def chosen(weights, point):
     return next(at for at, sum_ in enumerate(itertools.accumulate(weights)) if sum_ > point)
-
 def coin(text, favoured):
     p = fractions.Fraction("1/2" if all(favoured) else text)
     return [p.numerator if each else p.denominator - p.numerator for each in favoured]
@@ -131,16 +129,18 @@ def check_allocations(bundle, places):
     for each in bundle["allocations"]:
         number, stratum, position = each["list"], each["stratum"], each["position"]
         (listed, known), who = places[number], f"subject {each['subject']}"
-        place, turn = (number, stratum, position), used[number, stratum] + 1
+        place, told = (number, stratum, position), tuple(each.get("told") or ())
+        # Told on paper and accepted before: if it is free, it is this subject's, out of turn.
+        own = told[:2] == place[:2] and not used[told] and kept.get(told, each["at"]) < each["at"]
+        turn = told[2] if own else used[number, stratum] + 1
+        while not own and kept.get((number, stratum, turn), each["at"]) < each["at"]:
+            turn += 1
         used.update([place, who])
+        used[number, stratum] = max(used[number, stratum], 0 if own else position)
         if max(used[place], used[who]) > 1:
             yield f"{who}: allocated twice, or the place was"
-        if each.get("told") != [*place]:  # else it was told on paper, and kept for this subject
-            while kept.get((number, stratum, turn), each["at"]) < each["at"]:
-                turn += 1
-            used[number, stratum] = position
-            if position != turn:
-                yield f"{who}: has place {position} of {stratum}, {turn} was next"
+        if position != turn:
+            yield f"{who}: has place {position} of {stratum}, {turn} was next"
         arm, decision, design = known.get((stratum, position)), None, listed["parts"][0]["design"]
         if listed["algorithm"] == "minimization/1" and arm is not None:
             arm, decision = minimize(design, margins.setdefault(number, {}), each["asked"], arm)
@@ -150,7 +150,7 @@ def check_allocations(bundle, places):
             yield f"{who}: scores, weights or track are not those that follow from the margins"
         if each["forced"] and (decision or each["forced"] not in dict(design["arms"])):
             yield f"{who}: no person can name this arm in list {number}"
-        if (on := each.get("told")) and places[on[0]][1][tuple(on[1:])] != each["arm"]:
+        if told and places[told[0]][1][told[1:]] != each["arm"]:
             yield f"{who}: the arm is not that of the place that was told on paper"
         if (each["forced"] or arm) != each["arm"]:
             yield f"{who}: the arm is not that of place {position} of {stratum}"

@@ -60,18 +60,21 @@ def told_places(study: Study) -> QuerySet[ForcedAllocation]:
 
 
 def require_none_waits(made: RandomizationList) -> None:
-    """Raise `Problem` while an arm that list `made` has not is named for a subject who waits: the
-    subject would be randomized to an arm that takes nobody any more.
+    """Raise `Problem` while an arm that list `made` has not is named for a subject who waits, or
+    told on paper: the subject would be randomized to an arm that takes nobody any more. Nor may a
+    list follow that decides by itself.
     """
     taken = Allocation.objects.filter(subject=OuterRef("subject"))
     rows = ForcedAllocation.objects.filter(~Exists(taken), study=made.study_id)
     arms = [code for code, _ in made.design["arms"]]
-    waits = rows.exclude(subject__status=Subject.Status.SCREEN_FAILED).exclude(arm__in=arms)
+    waits = rows.exclude(subject__status=Subject.Status.SCREEN_FAILED)
+    if not made.dynamic:
+        waits = waits.exclude(arm__in=arms)
     numbers = sorted(waits.values_list("subject__number", flat=True))
     if numbers:
         raise Problem(
             code="forced_arm_waits",
-            title=f"The arm named for subject {', '.join(numbers)} is not in this list.",
+            title=f"This list cannot give the arm named or told for subject {', '.join(numbers)}.",
             action="Approve the list when the subject is randomized.",
         )
 

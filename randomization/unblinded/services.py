@@ -206,10 +206,12 @@ def abandoned(kind: str, pk: int, completed: int) -> int:
         return (cursor.fetchone()[0] or 0) - completed
 
 
-def open_calls(kind: str, pk: int) -> None:
-    """Make the counter of attempts of one stratum or centre."""
+def open_calls(kind: str, keys: list[int]) -> None:
+    """Make the counter of attempts of each stratum or centre (keys)."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT unblinded.open_calls(%s, %s)", [kind, pk])
+        cursor.execute(
+            "SELECT unblinded.open_calls(%s, id) FROM unnest(%s::bigint[]) AS id", [kind, keys]
+        )
 
 
 def store_entries(made: RandomizationList, entries: tuple[Entry, ...]) -> None:
@@ -231,14 +233,12 @@ def store_entries(made: RandomizationList, entries: tuple[Entry, ...]) -> None:
     lengths: dict[str, int] = {}
     for entry in entries:
         lengths[entry.stratum] = max(lengths.get(entry.stratum, 0), entry.position)
-    for key, length in lengths.items():
-        cursor, new = StratumCursor.objects.get_or_create(
-            list=made, stratum_key=key, defaults={"length": length}
-        )
-        if new:
-            open_calls("stratum", cursor.pk)
-        else:
-            StratumCursor.objects.filter(pk=cursor.pk).update(length=length)
+    known = {each.stratum_key: each for each in StratumCursor.objects.filter(list=made)}
+    for key, cursor in known.items():
+        cursor.length = lengths.pop(key, cursor.length)
+    StratumCursor.objects.bulk_update(known.values(), ["length"])
+    new = [StratumCursor(list=made, stratum_key=key, length=lengths[key]) for key in lengths]
+    open_calls("stratum", [each.pk for each in StratumCursor.objects.bulk_create(new)])
 
 
 def _require_approvable(made: RandomizationList, by: Actor) -> None:

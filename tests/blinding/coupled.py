@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import connection, connections
 from psycopg import sql
 
 from iwrs import provision
@@ -18,7 +18,7 @@ SUFFIXES = ("_as_it_is", "_swapped")
 def copies(more: str = "") -> Iterator[tuple[str, str]]:
     """Names (with `more`) of two copies of this process's database, dropped afterwards."""
     names = tuple(bootstrap.database_name() + suffix + more for suffix in SUFFIXES)
-    connection.close()
+    connections.close_all()  # that of the unblinded accounts too, which a test before may have left
     with ExitStack() as undo:
         server = undo.enter_context(
             psycopg.connect(bootstrap.services()["superuser"], autocommit=True)

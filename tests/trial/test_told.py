@@ -14,16 +14,19 @@ from dispensing.models import Kit
 from dispensing.unblinded.calls import watch_calls
 from dispensing.unblinded.models import PaperKit
 from dispensing.unblinded.supply import run_supply
+from dsmb.analysis.rerandomization import run_arms
 from dsmb.unblinded.paper_places import PLACES, next_places
+from dsmb.unblinded.procedures import procedures
 from dsmb.unblinded.told import accept_paper, accepted
 from enrolment.models import Subject
+from enrolment.services import record_screen_failure
 from iwrs import clock
 from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Signature
 from randomization.models import LateEntry
 from randomization.unblinded.bundle import SCRIPT, bundle_of
 from randomization.unblinded.closing import shut
-from randomization.unblinded.forced import not_of_own_place
+from randomization.unblinded.forced import not_of_own_place, require_none_waits
 from randomization.unblinded.models import (
     Allocation,
     ForcedAllocation,
@@ -206,6 +209,44 @@ def test_entered_out_of_turn_it_is_no_abandoned_call(paper: SimpleNamespace) -> 
             all_is_well(paper)
     with as_unblinded():
         assert watch_calls(paper.study) == []
+
+
+def test_no_list_that_decides_by_itself_follows_while_an_accepted_subject_waits(
+    paper: SimpleNamespace,
+) -> None:
+    late = a_subject(paper.here)
+    given = paper.desk.randomize(late)
+    accept(late, given.paper_number, given.kit)
+    with as_unblinded():
+        active = RandomizationList.objects.get(study=paper.study)
+        require_none_waits(active)
+        following = RandomizationList(study=paper.study, design=active.design, dynamic=True)
+        with pytest.raises(Problem) as refusal:
+            require_none_waits(following)
+    assert refusal.value.code == "forced_arm_waits"
+    assert late.number in refusal.value.title
+
+
+def test_a_place_that_nobody_came_for_is_drawn_again_for_nobody(paper: SimpleNamespace) -> None:
+    """Else the places after it would move up, into other blocks, in the re-randomization test."""
+    never, late = a_subject(paper.here), a_subject(paper.here)
+    for each in (never, late):
+        given = paper.desk.randomize(each)
+        accept(each, given.paper_number, given.kit)
+    record_screen_failure(never, by=make.TESTER, reason="Too ill")
+    entered_as_told(late, given)
+    live = a_subject(paper.there)
+    with clock.at(NOW):
+        randomize(live, by=make.TESTER)
+    with as_unblinded():
+        [procedure] = procedures(paper.study, "PBO")
+    assert [procedure.subjects[1], procedure.subjects[2]] == [late.number, live.number]
+    assert "nobody" in procedure.subjects[0]
+    assert set(procedure.levels) == {(late.stratum_key,)}
+    assert procedure.named == {}
+    again = run_arms([procedure], [late.number, live.number], ["EVE", "PBO"], repeats=50, seed=1)
+    assert again.given.shape == (2, 50)
+    all_is_well(paper)
 
 
 def test_the_last_places_of_a_list(paper: SimpleNamespace) -> None:

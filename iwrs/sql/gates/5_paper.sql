@@ -36,6 +36,7 @@ DECLARE
     v_stratum text;
     v_status text;
     v_cursor unblinded.stratum_cursor;
+    v_position integer;
     v_place text;
     v_cover text;
     v_known boolean;
@@ -69,10 +70,11 @@ BEGIN
     END IF;
     PERFORM 1 FROM unblinded.centre_calls c WHERE c.centre_id = v_centre FOR UPDATE;
 
+    v_position := unblinded.next_position(v_cursor);
     SELECT p.code INTO v_place
       FROM unblinded.list_entry e JOIN unblinded.paper_place p ON p.entry_id = e.id
      WHERE e.list_id = v_cursor.list_id AND e.stratum_key = v_cursor.stratum_key
-       AND e.position = unblinded.next_position(v_cursor);
+       AND e.position = v_position;
     -- The place that unblinded.take_cover_kit would take, cohorts that are used up left out.
     SELECT p.code INTO v_cover
       FROM (SELECT c.id, unblinded.calls_made('cohort', c.id) + 1 AS place
