@@ -40,7 +40,9 @@ def procedures(study: Study, control: str) -> list[Procedure]:
     named = dict(not_of_own_place(study).values_list("subject__number", "arm"))
     found = []
     for key, rows in groupby(placed, key=lambda row: row[0]):
-        places = {(at, stratum): (number, decided) for _, number, stratum, at, decided in rows}
+        places: dict[tuple[int, str], tuple[str, str | None]] = {
+            (at, stratum): (number, decided) for _, number, stratum, at, decided in rows
+        }
         _fill_gaps(places)
         taken = [
             (number, decided or stratum)
