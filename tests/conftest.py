@@ -46,14 +46,20 @@ def django_db_setup() -> None:
     """The database is this process's clone of the template; nothing is left to do."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, once for each process: Playwright allows no second loop."""
+    """Debian's Chromium, for one file of tests.
+
+    While Playwright's loop runs, Django has another set of connections for this thread. Those are
+    closed with it: nobody would find them afterwards, and a database in use is not copied.
+    """
     where = os.environ.get("IWRS_CHROMIUM", "/usr/bin/chromium")
+    connections.close_all()
     with sync_playwright() as player:
         browser = player.chromium.launch(executable_path=where, args=["--no-sandbox"])
         yield browser
         browser.close()
+        connections.close_all()
 
 
 @pytest.fixture
