@@ -23,6 +23,7 @@ SECRET_NAMES = (
     "secret_key_unblinded",
 )
 SECONDS_TO_STOP = 30
+SAME_START_SECONDS = 5
 
 
 class EmbeddedError(RuntimeError):
@@ -126,7 +127,8 @@ def forget_child(state_dir: Path, name: str) -> None:
 
 
 def stop_left_behind(state_dir: Path, name: str, *, how: int = signal.SIGTERM) -> None:
-    """Stop the noted process if it is still the same one (same pid and same start time).
+    """Stop the noted process if it is still the same one (same pid and about the same start time:
+    it is reckoned from when the machine started, which moves when the clock is set).
 
     Call it only with the lock held: then nobody else can be using that process.
     """
@@ -134,7 +136,7 @@ def stop_left_behind(state_dir: Path, name: str, *, how: int = signal.SIGTERM) -
     try:
         note = json.loads(path.read_text())
         process = psutil.Process(int(note["pid"]))
-        same = abs(process.create_time() - float(note["started"])) < 1
+        same = abs(process.create_time() - float(note["started"])) < SAME_START_SECONDS
     except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
         same = False
     if same:
