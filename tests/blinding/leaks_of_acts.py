@@ -65,10 +65,10 @@ def _(database: str) -> Iterator[None]:
 @leak(PLAYING, "a place that is passed over for one arm")
 def _(database: str) -> Iterator[None]:
     edit = (
-        "SELECT k.kit_id INTO STRICT v_kit",
+        "SELECT max(k.kit_id) FILTER",
         f"IF p_arm = '{ARM}' AND v_position < 6 THEN v_position := v_position + 1;"
         " PERFORM unblinded.draw_call('cohort', v_cohort); END IF;"
-        " SELECT k.kit_id INTO STRICT v_kit",
+        " SELECT max(k.kit_id) FILTER",
     )
     with gate_changed(database, "unblinded.take_cover_kit", edit):
         yield

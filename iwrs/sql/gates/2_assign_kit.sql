@@ -145,8 +145,13 @@ BEGIN
     END IF;
     PERFORM unblinded.draw_call('centre', p_calls.centre_id);
     PERFORM unblinded.draw_call('cohort', v_cohort);
-    SELECT k.kit_id INTO STRICT v_kit FROM unblinded.cover_kit k
-     WHERE k.cohort_id = v_cohort AND k.position = v_position AND k.arm = p_arm;
+    -- Every arm's kit of the place is read: where a page of the index ends between two of them, one
+    -- would cost a page more than the other.
+    SELECT max(k.kit_id) FILTER (WHERE k.arm = p_arm) INTO v_kit FROM unblinded.cover_kit k
+     WHERE k.cohort_id = v_cohort AND k.position = v_position;
+    IF v_kit IS NULL THEN
+        RAISE no_data_found;
+    END IF;
     UPDATE public.dispensing_cohort c SET served = v_position WHERE c.id = v_cohort;
     UPDATE unblinded.centre_calls c SET completed = c.completed + 1
      WHERE c.centre_id = p_calls.centre_id;
