@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.db.models import Count, Q
 
 from iwrs import clock, studies
 from iwrs.definition import LoadedDefinition, parse_definition, plan_changes
@@ -90,7 +91,12 @@ def test_a_new_ratio_comes_with_its_list_and_leaves_what_was_allocated(db):
     assert [(each.list_number, each.active) for each in roots] == [(1, False), (2, True)]
     late = [make.a_randomized_subject(centre) for _ in range(8)]
     assert arms_of(early) == arms
-    assert sorted(arms_of(late)) == ["EVE"] * 4 + ["PBO"] * 4
+    with as_unblinded():
+        in_block = made.entries.values_list("stratum_key", "block")
+        blocks = in_block.annotate(size=Count("pk"), active=Count("pk", filter=Q(arm="EVE")))
+        assert all(size == 2 * active for *_, size, active in blocks)
+        assert len(blocks) > 4
+        assert Allocation.objects.filter(entry__list=made).count() == len(late)
     numbers = Randomization.objects.filter(study=study).values_list("number", flat=True)
     assert len(set(numbers)) == len(numbers) == 14
     assert waiting.randomization.number in numbers
