@@ -1,6 +1,6 @@
 """Scope and permission: a stranger's object does not exist, and a role does its own acts only."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
@@ -14,6 +14,7 @@ from enrolment.models import CentreRole
 from enrolment.services import request_deviation
 from iwrs import clock
 from iwrs.accounts.models import UNBLINDED_ROLES, Role, StudyRole
+from iwrs.clock import real_today
 from iwrs.permissions import MAY, Act, one_person_may_hold
 from tests.factories import (
     TESTER,
@@ -212,7 +213,7 @@ def test_a_role_without_the_act_is_refused_with_a_reason(site, signed_in):
 @pytest.mark.django_db
 def test_roles_count_between_their_days_only(site):
     user = a_user(Role.MONITOR)
-    today = date.today()  # noqa: DTZ011
+    today = real_today(site.here.time_zone)
     role = CentreRole.objects.create(
         user=user, centre=site.here, role=Role.MONITOR, since=today + timedelta(days=2)
     )
