@@ -26,6 +26,7 @@ from iwrs.signatures import Signature
 from randomization.models import LateEntry
 from randomization.unblinded.bundle import SCRIPT, bundle_of
 from randomization.unblinded.closing import shut
+from randomization.unblinded.extension import low_strata
 from randomization.unblinded.forced import not_of_own_place, require_none_waits
 from randomization.unblinded.models import (
     Allocation,
@@ -262,6 +263,10 @@ def test_the_last_places_of_a_list(paper: SimpleNamespace) -> None:
         randomize(a_subject(paper.there), by=make.TESTER)
     assert refusal.value.code == "no_place"
     entered_as_told(late, given)
+    with as_unblinded():
+        low = low_strata(RandomizationList.objects.get(study=paper.study))
+    assert {each.stratum_key: each.left for each in low}[late.stratum_key] == 0
+    assert [each.left for each in low] == [0] + [1] * (len(low) - 1)
 
 
 def test_told_in_another_stratum_the_arm_is_kept_and_the_place_is_nobodys(
