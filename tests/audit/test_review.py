@@ -1,7 +1,7 @@
 """The audit trail is reviewed by risk, period after period, and each review stays."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from html import unescape
 from types import SimpleNamespace
 
@@ -17,7 +17,11 @@ from tests.factories import TESTER, a_subject, passing_answers
 from trial.audit.review import by_risk, reviewed_to
 
 pytestmark = pytest.mark.django_db
-TODAY = datetime.now(UTC).date()
+
+
+def today() -> date:
+    """Read when a test runs: a day may end between the collection of the tests and this one."""
+    return datetime.now(UTC).date()
 
 
 @pytest.fixture
@@ -66,7 +70,7 @@ def test_a_review_is_recorded_and_the_next_goes_on_from_there(
     begun: SimpleNamespace, browser: Callable[..., Client]
 ) -> None:
     client = browser(begun.auditor)
-    first, second = TODAY - timedelta(days=5), TODAY - timedelta(days=1)
+    first, second = today() - timedelta(days=5), today() - timedelta(days=1)
     began = reviewed_to(begun.study)
     assert mark(client, begun, until=str(first), notes="All code breaks").status_code == 302
     assert mark(client, begun, until=str(second), notes="All deviations").status_code == 302
@@ -104,7 +108,7 @@ def test_a_wrong_review_is_refused_and_kept(
     notes: str,
     said: str,
 ) -> None:
-    day = str(TODAY - timedelta(days=days_ago))
+    day = str(today() - timedelta(days=days_ago))
     answer = mark(browser(begun.auditor), begun, until=day, notes=notes)
     assert answer.status_code == 422
     assert said in unescape(answer.content.decode())
@@ -116,7 +120,7 @@ def test_a_wrong_review_is_refused_and_kept(
 def test_only_an_auditor_reviews(begun: SimpleNamespace, browser: Callable[..., Client]) -> None:
     for role, status in [("study_manager", 403), ("administrator", 403), ("investigator", 404)]:
         client = browser(getattr(begun, role))
-        day = str(TODAY - timedelta(days=1))
+        day = str(today() - timedelta(days=1))
         assert mark(client, begun, until=day, notes="Looked").status_code == status, role
     assert not Review.objects.exists()
 
