@@ -140,7 +140,7 @@ def test_both_sides_at_the_same_moment(logins: Logins, guarded: bool) -> None:
             target=_try, args=(unblinded, other, study.code, errors_seen), daemon=True
         )
         second.start()
-        second.join(1)
+        second.join(1 if guarded else 20)
         assert second.is_alive() is guarded
         blinded.execute("COMMIT")
         second.join(20)
