@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispensing.unblinded.plan import CoverNeed, DepotLot, VisitNeed, plan_supply
@@ -48,6 +48,7 @@ def test_no_need_and_no_lot():
 days = st.dates(date(2010, 1, 1), date(2010, 3, 1))
 
 
+@settings(deadline=None)  # a machine that does other things meanwhile proves nothing
 @given(
     st.lists(st.tuples(days, st.integers(0, 8)), max_size=5),
     st.lists(days, max_size=12),

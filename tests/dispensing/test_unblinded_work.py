@@ -125,14 +125,16 @@ def test_two_runs_at_once_do_not_overlap(committed_db: None):
 def test_without_the_lock_two_runs_do_overlap(committed_db: None, monkeypatch):
     study = a_stocked_study()
     monkeypatch.setattr("dispensing.unblinded.depot.lock_depot", lambda study: None)
-    errors_or_cohorts = at_once(study)
+    errors_or_cohorts = at_once(study, patience=30)
     assert sorted(errors_or_cohorts, key=str) != [0, 1]
 
 
-def at_once(study: Study) -> list[object]:
-    """Two runs in two connections, each held open after it read what centres need."""
+def at_once(study: Study, *, patience: float = 1) -> list[object]:
+    """Two runs in two connections, each held open after it read what centres need, for so many
+    seconds or until the other one has read it too.
+    """
     found: list[object] = []
-    both_read = threading.Barrier(2, timeout=1)
+    both_read = threading.Barrier(2, timeout=patience)
     real = supply.needs
 
     def slowly(*arguments):
@@ -156,7 +158,7 @@ def at_once(study: Study) -> list[object]:
         for each in threads:
             each.start()
         for each in threads:
-            each.join(20)
+            each.join(60)
     finally:
         supply.needs = real
     return found
