@@ -9,19 +9,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [
     *(str(Path(sys.executable).parent / "granian"), "--interface", "wsgi"),
     *("--host", "127.0.0.1", "--workers", "1", "--blocking-threads", "8"),
     *("--http", "1", "--no-ws", "--workers-kill-timeout", "5", "iwrs.wsgi:application"),
 ]
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

