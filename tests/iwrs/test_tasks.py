@@ -19,8 +19,10 @@ from iwrs.celery import app
 from iwrs.models import Study
 from iwrs.processes import broker_transport_options
 from tests import factories as make
+from tests.blinding.broker import broker
 from tests.roles import as_unblinded
 
+__all__ = ["broker"]
 OURS = ("iwrs.", "enrolment.", "randomization.", "dispensing.", "assessments.", "dsmb.", "trial.")
 
 
@@ -65,10 +67,10 @@ def test_an_error_of_unblinded_work_stays_in_the_log_without_values(caplog):
 
 
 @pytest.fixture
-def broker(redis_urls):
-    """A reader of the queue `unblinded`, emptied before and after."""
+def queue(broker):
+    """A reader of the queue `unblinded` of a Redis in which nobody else wakes a worker."""
     options = broker_transport_options("unblinded")
-    with Connection(redis_urls.unblinded, transport_options=options) as connection:
+    with Connection(broker.url("unblinded"), transport_options=options) as connection:
         queue = connection.SimpleQueue("unblinded")
         queue.clear()
         yield queue
@@ -77,11 +79,11 @@ def broker(redis_urls):
 
 
 @pytest.mark.requirement("REQ-056")
-def test_a_wake_up_carries_nothing_but_names(broker):
+def test_a_wake_up_carries_nothing_but_names(queue):
     tasks.wake_unblinded()
     seen = []
     for _ in tasks.UNBLINDED_WORK:
-        message = broker.get(timeout=5)
+        message = queue.get(timeout=5)
         seen.append(message.headers["task"])
         assert message.payload[:2] == [[], {}]
         assert message.headers["expires"]
@@ -110,11 +112,11 @@ def test_a_process_without_redis_says_so(settings, caplog):
     assert "ConnectionError" in caplog.text
 
 
-def test_the_blinded_side_cannot_read_wake_ups_in_progress(broker, redis_urls):
+def test_the_blinded_side_cannot_read_wake_ups_in_progress(queue, broker):
     tasks.wake_unblinded()
-    message = broker.get(timeout=5)
+    message = queue.get(timeout=5)
     with (
-        redis.Redis.from_url(redis_urls.blinded) as client,
+        redis.Redis.from_url(broker.url("blinded")) as client,
         pytest.raises(redis.exceptions.NoPermissionError),
     ):
         client.hgetall("unblinded:unacked")
