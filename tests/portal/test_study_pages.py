@@ -81,7 +81,7 @@ def test_subjects_are_searched_and_filtered(site, signed_in):
     eligible, screening = a_subject(site.here), a_subject(site.here, eligible=False)
     browser = signed_in(site.site_coordinator)
     address = reverse("subjects")
-    found = browser.get(address, {"q": eligible.number[-3:]}).content.decode()
+    found = browser.get(address, {"q": eligible.number[-4:]}).content.decode()
     assert eligible.number in found
     assert screening.number not in found
     found = browser.get(address, {"status": "screening"}).content.decode()
