@@ -253,7 +253,7 @@ def test_asking_for_a_place_on_paper_tells_its_order_and_writes_nothing(eve, tar
         assert hostile.on_paper(eve, subject, place, line) == "centre"
         assert hostile.on_paper(eve, subject, later, cover) == "stratum"
         assert hostile.on_paper(eve, subject, later, line) == "stratum"
-        for wrong in ("0000", None, ""):
+        for wrong in (_code_of_nothing(logins), None, ""):
             assert hostile.on_paper(eve, subject, place, wrong) == "unknown"
             assert hostile.on_paper(eve, subject, wrong, cover) == "unknown"
             assert hostile.on_paper(eve, subject, wrong, wrong) == "unknown"
@@ -276,7 +276,8 @@ def test_a_kit_that_was_told_serves_its_subject_alone_and_tells_nothing_new(eve,
     who = target.waiting[1]
     with as_unblinded():
         told = _accept(who, f"{place}-{cover}")
-    assert [hostile.on_paper(eve, who, *pair) for pair in ((place, cover), ("0000", cover))] == [
+    wrong = _code_of_nothing(logins)
+    assert [hostile.on_paper(eve, who, *pair) for pair in ((place, cover), (wrong, cover))] == [
         "",
         "unknown",
     ]
@@ -359,6 +360,18 @@ def _codes_of_next(logins: Logins, target: Target, *, position: int = 2) -> tupl
         [target.centre.pk, position],
     ).fetchone()
     return place, cover
+
+
+def _code_of_nothing(logins: Logins) -> str:
+    """A code of the right form that no place and no line has. Codes are random."""
+    owner = logins.owner()
+    used = {
+        code
+        for (code,) in owner.execute(
+            "SELECT code FROM unblinded.paper_place UNION SELECT code FROM unblinded.paper_cover"
+        )
+    }
+    return next(code for code in (f"{n:04d}" for n in range(10_000)) if code not in used)
 
 
 def _sent_visit_kit(target: Target, *, number: int) -> int:
