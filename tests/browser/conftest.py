@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from iwrs.accounts.models import User
 from tests.api.server import running
@@ -15,6 +15,8 @@ from tests.roles import Logins
 PASSWORD = "correct horse battery staple"
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
+# Five seconds by default, which a page that checks a password may take on a busy machine.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture
