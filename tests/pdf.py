@@ -4,7 +4,8 @@ import re
 import zlib
 
 _OBJECT = re.compile(rb"(?:^|\n)(\d+) 0 obj\s(.*?)endobj", re.DOTALL)
-_SHOWN = re.compile(rb"/(f\d+) [\d.]+ Tf|\(((?:\\.|[^\\)])*)\)|(ET)", re.DOTALL)
+_SHOWN = re.compile(rb"/(f\d+) [\d.]+ Tf|(\()|<([0-9A-F]+)>|(ET)")
+_IN_STRING = re.compile(rb"\\.|[()]", re.DOTALL)
 _ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
 
 
@@ -22,17 +23,35 @@ def pdf_text(document: bytes) -> str:
 
 
 def _page(content: bytes, fonts: dict[bytes, dict[int, str]]) -> str:
-    told, font = "", {}
-    for name, shown, end in _SHOWN.findall(content):
+    told, font, at = "", {}, 0
+    while found := _SHOWN.search(content, at):
+        at = found.end()
+        name, literal, digits, end = found.groups()
         if name:
             font = fonts[name]
         elif end:
-            told += "\n"
+            told, font = told + "\n", {}  # strings outside of text are not shown
         else:
-            raw = _unescaped(shown)
-            glyphs = [int.from_bytes(raw[at : at + 2], "big") for at in range(0, len(raw), 2)]
+            if literal:
+                at = _end_of_string(content, at)
+                raw = _unescaped(content[found.end() : at - 1])
+            else:
+                raw = bytes.fromhex(digits.decode())
+            glyphs = [int.from_bytes(raw[n : n + 2], "big") for n in range(0, len(raw), 2)]
             told += "".join(font.get(glyph, "") for glyph in glyphs)
     return told
+
+
+def _end_of_string(content: bytes, at: int) -> int:
+    """Where the string ends whose parenthesis was opened before `at`. In it, parentheses that match
+    are not escaped: glyphs 40 and 41, which are other characters in every document.
+    """
+    depth = 1
+    for found in _IN_STRING.finditer(content, at):
+        depth += {b"(": 1, b")": -1}.get(found.group(), 0)
+        if depth == 0:
+            return found.end()
+    raise ValueError("a string of the PDF does not end")
 
 
 def _stream(body: bytes) -> bytes:

@@ -147,6 +147,17 @@ def test_figures_hold_for_values_that_are_all_the_same() -> None:
     assert figures([]) == []
 
 
+def test_every_character_of_a_document_is_read_whichever_glyph_it_is() -> None:
+    """Glyphs are numbered as they are first used. A PDF writes those of one or two certain numbers
+    otherwise, so what the other tests read would hang on hashes and times that came before.
+    """
+    characters = [chr(code) for code in range(ord("!"), 0x180) if chr(code).isalnum()]
+    heading = HEADING | {"facts": [["All", "".join(characters)]]}
+    assert len(characters) > 128
+    read = pdf_text(report_pdf(PLAN, [], heading))
+    assert "".join(characters) in read.replace("\n", "")
+
+
 def test_a_label_is_text_and_never_markup() -> None:
     odd = PLAN.model_copy(
         update={"contenders": (PLAN.contenders[0].model_copy(update={"label": "<b>#x & y"}),)}
