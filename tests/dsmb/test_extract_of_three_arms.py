@@ -13,7 +13,7 @@ import pytest
 from django.db import connection
 from statsmodels.duration.survfunc import survdiff
 
-from assessments.services import record_event, record_read
+from assessments.services import record_contact, record_event, record_read
 from dsmb import analysis, services
 from dsmb.models import DataCut, Extract
 from dsmb.unblinded import services as unblinded
@@ -89,7 +89,9 @@ class Trial:
                 made = lists.approve_list(made, by=person, signature=signature)
 
     def follow(self, subject: Subject) -> None:
-        """Three scans with a progression at one of them or never; some die."""
+        """Three scans with a progression at one of them or never; some die, and the others are
+        seen until the cut: whatever the list, each arm is at risk when somebody dies.
+        """
         start = subject.randomized_at.date()
         worse = self.people.randrange(1, 5)
         for scan in range(1, min(worse, 3) + 1):
@@ -101,6 +103,8 @@ class Trial:
         if self.people.random() < 0.4:
             died = start + timedelta(days=self.people.randrange(130, 180))
             record_event(subject, "death", by=make.TESTER, on=died)
+        else:
+            record_contact(subject, by=make.TESTER, on=CUT)
 
     def cut(self) -> DataCut:
         with clock.at(make.at(2010, 12, 1)):
