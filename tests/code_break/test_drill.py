@@ -150,7 +150,7 @@ def test_the_times_of_a_drill_are_the_databases_and_stay(
         drill = make.a_drill(centre)
     assert drill.created_at <= drill.requested_at <= drill.finished_at
     assert clock.now() - drill.created_at < timedelta(minutes=1)
-    assert drill.seconds == 0
+    assert 0 <= drill.seconds < 60
     eve = logins.blinded()
     for change in (
         "created_at = now() - interval '1 day'",
