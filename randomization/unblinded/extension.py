@@ -33,7 +33,9 @@ _OPEN = (ListExtension.Status.GENERATED, ListExtension.Status.APPROVED)
 
 def low_strata(made: RandomizationList) -> list[StratumCursor]:
     """The strata of an active list that run low, the emptiest first. For unblinded staff only."""
-    left = StratumCursor.objects.filter(list=made).annotate(left=F("length") - F("used") - F("apart"))
+    left = StratumCursor.objects.filter(list=made).annotate(
+        left=F("length") - F("used") - F("apart")
+    )
     return [
         each
         for each in left.order_by("left", "stratum_key")
