@@ -35,8 +35,8 @@ def subject(site: SimpleNamespace) -> Subject:
 
 
 def of_yesterday(centre: Centre) -> Subject:
-    """Randomized a day ago."""
-    with clock.at(clock.now() - timedelta(days=1)):
+    """Randomized more than a day ago, and be it the day of 25 hours."""
+    with clock.at(clock.now() - timedelta(hours=26)):
         return make.a_randomized_subject(centre)
 
 
@@ -179,6 +179,7 @@ def test_the_safety_physician_records_and_signs_on_the_page(
 ) -> None:
     person = site.safety_physician
     browser = signed_in(person)
+    today = clock.today(site.here.time_zone)
     late = make.a_randomized_subject(site.here)
     waiting = make.a_subject(site.here)
     address = reverse("record-opening", args=[site.here.pk])
@@ -188,7 +189,7 @@ def test_the_safety_physician_records_and_signs_on_the_page(
     typed = {
         "subjects": [subject.number],
         "opened_by": HOLDER,
-        "on": clock.today(site.here.time_zone).isoformat(),
+        "on": today.isoformat(),
         "time": "00:00",
         "reason": "susar",
         "explanation": "Asked by the intensive care unit",

@@ -4,7 +4,7 @@ Eve has the blinded login. She may load a definition in which one arm's code is 
 labels are short, and tune the title, until a pack just fits or just does not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +15,7 @@ from dsmb.models import SealedPack
 from dsmb.packs import newest_packs
 from dsmb.unblinded import packs
 from enrolment.models import Subject
+from iwrs import clock
 from iwrs.models import Study
 from tests import factories as make
 from tests.dsmb.rows import as_owner
@@ -23,6 +24,13 @@ from tests.roles import as_unblinded
 
 COUPLED = [("PBO", "PBO"), ("EVE", "PBO"), ("EVE", "EVE")]
 SLACK = range(-8, 9)  # bytes around the size at which the packs just fit
+
+
+@pytest.fixture(autouse=True)
+def one_moment() -> Iterator[None]:
+    """A pack says when it was made, and some dates are longer than others."""
+    with clock.at(make.at(2026, 3, 3)):
+        yield
 
 
 @pytest.fixture

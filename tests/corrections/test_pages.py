@@ -11,11 +11,18 @@ from assessments.services import record_contact, record_event, record_read
 from iwrs import clock
 from iwrs.signatures.models import SignedRecord
 from iwrs.templatetags.portal import day
-from tests.factories import TESTER, a_randomized_subject
+from tests.factories import TESTER, a_randomized_subject, at
 from tests.queries import queries_of
 from tests.signing import components, sign_page
 
 pytestmark = [pytest.mark.django_db, pytest.mark.requirement("REQ-035")]
+
+
+@pytest.fixture(autouse=True)
+def one_day():
+    """Today is the same day from the beginning of a test to its end."""
+    with clock.at(at(2026, 3, 3)):
+        yield
 
 
 @pytest.fixture
