@@ -1,5 +1,6 @@
 """The demonstration, whole, with its own services and processes, on a small trial."""
 
+import random
 import shutil
 import socket
 import subprocess
@@ -15,12 +16,14 @@ from tests.factories import ROOT
 
 
 def free_ports() -> int:
-    """A port that is free together with the next one."""
+    """A port that is free together with the next one. A minute passes until the sites take them,
+    so both are of those that the system gives to no connection meanwhile.
+    """
     for _ in range(50):
+        port = random.randrange(20_000, 32_000)
         with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
             try:
+                first.bind(("127.0.0.1", port))
                 second.bind(("127.0.0.1", port + 1))
             except OSError:
                 continue
@@ -38,7 +41,7 @@ def state():
 def test_the_story_is_told_to_its_end(state):
     command = [sys.executable, "-m", "trial.demo.story", "--no-serve", "--state", str(state)]
     command += ["--port", str(free_ports()), "--subjects", "40", "--centres", "6"]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert told.returncode == 0, told.stdout[-3000:] + told.stderr[-1000:]
     page = (state / "summary.txt").read_text(encoding="utf-8")
     assert "40 subjects at 6 centres" in page
