@@ -9,7 +9,7 @@ from threading import Barrier, Thread
 import pytest
 from django.db import connection
 
-from iwrs import clock, studies
+from iwrs import acts, clock, studies
 from iwrs.actors import Actor
 from iwrs.models import OutboxMessage, Study
 from iwrs.problems import Problem
@@ -64,7 +64,8 @@ def generate(study: Study, said: list[object]) -> None:
         connection.close()
 
 
-def test_two_people_generate_at_once(committed_db):
+def test_two_people_generate_at_once(committed_db, monkeypatch):
+    monkeypatch.setattr(acts, "LOCK_TIMEOUT", "60s")  # the last one waits for three others
     study = make.a_study(with_list=False)
     said: list[object] = []
     threads = [Thread(target=generate, args=(study, said)) for _ in range(4)]
@@ -100,8 +101,9 @@ def at_once(made: RandomizationList, people: list[Actor]) -> list[object]:
 
 
 @pytest.mark.requirement("REQ-059")
-def test_two_people_approve_at_once(committed_db):
+def test_two_people_approve_at_once(committed_db, monkeypatch):
     """Both signatures count once; a third person, and one of the two again, come too late."""
+    monkeypatch.setattr(acts, "LOCK_TIMEOUT", "60s")
     study = make.a_study(with_list=False)
     with as_unblinded():
         made = lists.generate_list(study, by=make.STATISTICIANS[0])

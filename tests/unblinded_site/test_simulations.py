@@ -45,7 +45,7 @@ def test_a_simulation_is_asked_for_followed_and_copied(
     assert "1 of 2 parts are done" in page
     assert "Correct guesses, seeing the stratum" in page
     with as_unblinded():
-        work_simulations()
+        work_simulations(seconds=None)
     page = statistician.get(there).content.decode()
     assert "2 of 2 parts are done." in page
     assert "hx-trigger" not in page
@@ -69,7 +69,7 @@ def test_kits_are_shown_once_and_kept_with_the_run(
     page = statistician.get(there).content.decode()
     assert "Kits at centres" not in page  # nothing is done yet
     with as_unblinded():
-        work_simulations()
+        work_simulations(seconds=None)
         run = SimulationRun.objects.get()
         found = kits(run)
     assert found is not None
@@ -110,7 +110,7 @@ def test_the_page_names_the_arms_that_are_left_out(study: Study, statistician: B
     with as_unblinded():
         plan = plan_of(study, Asked(subjects=12)).model_copy(update={"closed": ("LOW",)})
         request_simulation(study, plan, trials=5, seed=1, by=STATISTICIANS[0])
-        work_simulations()
+        work_simulations(seconds=None)
     page = statistician.get(address("simulation", study, 1)).content.decode()
     assert "Left out, closed to new subjects: LOW." in page
 
