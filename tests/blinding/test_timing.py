@@ -3,7 +3,8 @@
 Pairs: the same subject is randomized in two copies of one database in which every arm and every
 kit's content are exchanged, in random order, through the real service. Bounds stated beforehand:
 the sign test of the differences (one arm minus the other) keeps p above 0.001, and the 99%
-interval of their median lies within 5% of the median time.
+interval of their median lies within 5% of the median time. By chance one measure in a thousand
+misses the first bound, so one that misses is made once more and then has to keep both.
 """
 
 import time
@@ -100,12 +101,15 @@ def interval_of_median(values: Any) -> tuple[float, float]:
 
 
 def test_the_time_of_a_randomization_does_not_tell_the_arm(subjects: list[Subject]) -> None:
-    apart, median = differences(subjects)
-    longer = int((apart > 0).sum())
-    p = stats.binomtest(longer, len(apart)).pvalue
-    low, high = interval_of_median(apart)
-    print(f"\n{longer} of {len(apart)} pairs longer, p {p:.3f}; median {median * 1e3:.2f} ms,")
-    print(f"99% interval of the median difference {low * 1e6:.0f} to {high * 1e6:.0f} microseconds")
+    for _ in range(2):
+        apart, median = differences(subjects)
+        longer = int((apart > 0).sum())
+        p = stats.binomtest(longer, len(apart)).pvalue
+        low, high = interval_of_median(apart)
+        print(f"\n{longer} of {len(apart)} pairs longer, p {p:.3f}; median {median * 1e3:.2f} ms,")
+        print(f"99% interval of its difference {low * 1e6:.0f} to {high * 1e6:.0f} microseconds")
+        if p > 0.001:
+            break
     assert p > 0.001
     assert -0.05 * median < low <= high < 0.05 * median
 
