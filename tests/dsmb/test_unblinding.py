@@ -20,7 +20,7 @@ from django.urls import reverse
 from assessments.services import record_event
 from dsmb.services import cut_data
 from dsmb.unblinded import unblinding
-from iwrs import clock, studies
+from iwrs import acts, clock, studies
 from iwrs.accounts.models import Role
 from iwrs.audit_trail.models import Access
 from iwrs.definition import DefinitionError, parse_definition
@@ -135,7 +135,8 @@ class TestTwoPeople:
             assert RandomizationList.objects.get(study=study).status == "closed"
         assert refusal(study, make.STATISTICIANS[2]) == "study_opened"
 
-    def test_two_second_signatures_at_once(self, committed_db):
+    def test_two_second_signatures_at_once(self, committed_db, monkeypatch):
+        monkeypatch.setattr(acts, "LOCK_TIMEOUT", "60s")
         study = a_study_at_its_end()
         unblind(study, FIRST)
         said: list[str] = []
