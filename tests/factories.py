@@ -37,6 +37,8 @@ TESTER = Actor(label="Tester <tester@example.org>", kind="person", key="0")
 INVESTIGATOR = Actor(label="Investigator <i@example.org>", kind="person", role="investigator")
 STATISTICIANS = [Actor(label=f"Statistician {n} <s{n}@example.org>") for n in range(3)]
 _number = itertools.count(1)
+# Centres count by themselves, from 5000 to 8999: no year and no number that a test writes down.
+_centres = itertools.count()
 
 
 @cache
@@ -128,7 +130,7 @@ def a_listed_study(*, length: int = 30, split: bool = False) -> Study:
 
 def a_centre(study: Study, *, cover: int = 1, active: bool = True, **fields: object) -> Centre:
     """A centre, active unless said otherwise, with `cover` cohorts of kits."""
-    number = fields.pop("number", f"{next(_number) % 9000 + 1000}")
+    number = fields.pop("number", f"{next(_centres) % 4000 + 5000}")
     centre = enrolment.add_centre(
         study,
         by=TESTER,
