@@ -1,10 +1,12 @@
 """Two plays of one tape that differ in arms alone, and everything that is received of each."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from django.db import connection
 
 from dsmb.models import Extract, PaperPack, SealedPack
@@ -118,6 +120,7 @@ def sizes(database: str) -> dict[str, Any]:
     """
     connection.close()  # a session counts its writes to the server's statistics when it ends
     with coupled.login("owner", database) as owner:
+        _wait_for_sessions_that_end(owner)
         owner.execute("ANALYZE")
     with coupled.login("blinded", database) as blinded:
         blinded.execute("SELECT pg_stat_force_next_flush()")
@@ -125,6 +128,17 @@ def sizes(database: str) -> dict[str, Any]:
             "relations": {name: rest for name, *rest in blinded.execute(SIZES)},
             "writes": {name: rest for name, *rest in blinded.execute(WRITES)},
         }
+
+
+def _wait_for_sessions_that_end(owner: psycopg.Connection) -> None:
+    """Until the one that holds the old snapshot (see `coupled`) is the only other session."""
+    deadline = time.monotonic() + 10
+    others = 2
+    while others > 1 and time.monotonic() < deadline:
+        [others] = owner.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ).fetchone()
 
 
 def places_of(database: str, subjects: set[int]) -> set[int]:
