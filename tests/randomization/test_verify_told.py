@@ -12,7 +12,7 @@ from randomization.unblinded.verification import faults_of
 from tests import factories as make
 from tests.roles import Logins, as_unblinded
 from tests.trial.test_paper import NOW, a_subject, enter, paper
-from tests.trial.test_told import abandoned_call, accept, outside
+from tests.trial.told import abandoned_call, accept, outside
 from trial.invariants import UNBLINDED
 from trial.services import randomize
 
