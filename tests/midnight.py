@@ -1,31 +1,30 @@
-"""A test during which a day ends, at the centres of the tests or in UTC, is run once more.
+"""A test during which a day ends, at a centre of the tests or in UTC, is run once more.
 
-Many tests read the day, act, and expect that day. Rows have the database's own time, which no test
-can stop. In the minutes around midnight a failure counts only when the day was one and the same
-from the test's beginning to its end; at any other time pytest does as always.
+Many tests read the day, act, and expect that day; a time is shown shorter while it is the same day
+at a centre as in UTC. Rows have the database's own time, which no test can stop. So a failure
+counts only when the day was one and the same, at every centre, from its beginning to its end.
 """
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 from _pytest.runner import runtestprotocol
 
-ZONES = (UTC, ZoneInfo("Europe/Paris"))
-LONGEST = timedelta(minutes=10)  # of a test that reads the real day
+from trial.nature.centres import COUNTRIES
+
+ZONES = (UTC, *(ZoneInfo(name) for *_, names in COUNTRIES for name in names))
 
 
-def days(after: timedelta = timedelta(0)) -> list[date]:
-    """The days on the calendars that count, so long after now."""
-    moment = datetime.now(UTC) + after
+def days() -> list[date]:
+    """The days on the calendars that count."""
+    moment = datetime.now(UTC)
     return [moment.astimezone(zone).date() for zone in ZONES]
 
 
-def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    begun = days()
-    if days(LONGEST) == begun:
-        return None
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    begun = days()
     reports = runtestprotocol(item, log=False, nextitem=nextitem)
     if any(each.failed for each in reports) and days() != begun:
         reports = runtestprotocol(item, log=False, nextitem=nextitem)

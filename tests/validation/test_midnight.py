@@ -11,8 +11,8 @@ CALENDAR = """
 from datetime import date
 from tests import midnight
 
-midnight.ended = 0  # days that ended so far; the next one always ends soon
-midnight.days = lambda after=None: [date.fromordinal(midnight.ended + 1 + (after is not None))]
+midnight.ended = 0  # days that ended so far
+midnight.days = lambda: [date.fromordinal(midnight.ended + 1)]
 """
 TESTS = """
 from tests import midnight
