@@ -42,6 +42,19 @@ def local_date(moment: datetime, time_zone: str) -> date:
     return moment.astimezone(ZoneInfo(time_zone)).date()
 
 
+def moments_of(wall: datetime, time_zone: str) -> list[datetime]:
+    """The moments (UTC) at which a clock on the wall of the centre showed `wall` (naive).
+
+    One; two in the hour that comes twice when clocks are put back; none in the one that is skipped
+    when they are put forward.
+    """
+    zone = ZoneInfo(time_zone)
+    either = {wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
+    return sorted(
+        each for each in either if each.astimezone(zone).replace(tzinfo=None, fold=0) == wall
+    )
+
+
 @contextmanager
 def at(moment: datetime) -> Iterator[None]:
     """Run a block of code at `moment` (aware)."""

@@ -1,12 +1,13 @@
 """The form of room 2's one door: the code break."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Protocol
 
 from django import forms
 
 from iwrs.forms import PortalForm, choice_field, date_field, reason_field
-from iwrs.signatures.forms import SignedForm
+from iwrs.signatures.forms import SignedForm, WallClockForm
 from randomization.reasons import REASONS
 
 
@@ -47,7 +48,7 @@ class CodeBreakForm(SignedForm):
         return typed
 
 
-class OpeningForm(SignedForm):
+class OpeningForm(WallClockForm):
     """Whose treatment was read in the sealed pack, by whom, when and why."""
 
     opened_by = forms.CharField(
@@ -77,8 +78,10 @@ class OpeningForm(SignedForm):
         longest=2000,
     )
 
-    def __init__(self, subjects: Iterable[Numbered], *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, subjects: Iterable[Numbered], time_zone: str, *args: Any, **kwargs: Any
+    ) -> None:
+        super().__init__(time_zone, *args, **kwargs)
         chosen = forms.MultipleChoiceField(
             label="Whose treatment was read?",
             help_text="The randomized subjects of this centre.",
@@ -90,6 +93,12 @@ class OpeningForm(SignedForm):
             },
         )
         self.fields = {"subjects": chosen, **self.fields}
+
+    def clean(self) -> dict[str, Any]:
+        typed: dict[str, Any] = super().clean() or self.cleaned_data
+        if typed.get("on") and typed.get("time"):
+            typed["moment"] = self.moment("time", datetime.combine(typed["on"], typed["time"]))
+        return typed
 
 
 class AssessmentForm(PortalForm):

@@ -1,8 +1,6 @@
 """The page on which the safety physician records that a sealed pack was opened."""
 
-from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.http import HttpResponse
 from django.urls import reverse
@@ -34,7 +32,7 @@ class RecordOpening(Signing, CentreAct):
     meaning = "The sealed pack was opened for these subjects, as recorded here"
 
     def form(self, typed: Any = None) -> PortalForm:
-        return OpeningForm(self._randomized(), typed)
+        return OpeningForm(self._randomized(), self.centre.time_zone, typed)
 
     def record(self) -> Record:
         return openings_record(self.centre)
@@ -44,8 +42,9 @@ class RecordOpening(Signing, CentreAct):
 
     def perform(self, form: PortalForm) -> HttpResponse:
         typed = form.cleaned_data
-        moment = datetime.combine(typed["on"], typed["time"], ZoneInfo(self.centre.time_zone))
-        opening = Opening(typed["opened_by"], moment, typed["reason"], typed["explanation"])
+        opening = Opening(
+            typed["opened_by"], typed["moment"], typed["reason"], typed["explanation"]
+        )
         chosen = [each for each in self._randomized() if each.number in typed["subjects"]]
         record_opening(self.centre, chosen, opening, by=self.by, signature=self.sign(form))
         return self.done("The opening is recorded. The study manager gets a letter.")

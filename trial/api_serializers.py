@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from assessments.serializers import PlannedVisitOut
 from dispensing.serializers import KitOut
-from iwrs.api.serializers import Strict
+from iwrs.api.serializers import Moment, Strict
 from iwrs.definition import levels_in
 from iwrs.problems import Invalid
 from trial.late import Late
@@ -16,7 +16,9 @@ from trial.services import Randomized
 class RandomizationIn(Strict):
     """Nothing, or what the paper says of a randomization made while the system was down."""
 
-    occurred_at = serializers.DateTimeField(required=False, help_text="When it was made on paper.")
+    occurred_at = Moment(
+        required=False, help_text="When it was made on paper, with the offset from UTC."
+    )
     late_reason = serializers.CharField(
         required=False, max_length=2000, help_text="Why it is entered late; with `occurred_at`."
     )

@@ -1,7 +1,6 @@
 """The page for a randomization that was made on paper while the system was down."""
 
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
@@ -14,13 +13,13 @@ from enrolment.records import screening_record
 from iwrs.forms import PortalForm, reason_field
 from iwrs.permissions import Act
 from iwrs.signatures import Record
-from iwrs.signatures.forms import SignedForm
+from iwrs.signatures.forms import WallClockForm
 from trial.late import LONGEST, LONGEST_ON_PAPER, Late
 from trial.services import randomize
 from trial.views import answers_as_read
 
 
-class LateForm(SignedForm):
+class LateForm(WallClockForm):
     """When and with which kit the paper randomized, and why it is entered late."""
 
     occurred_at = forms.DateTimeField(
@@ -58,13 +57,18 @@ class LateForm(SignedForm):
         """Spaces between the groups of digits are how people read a number."""
         return str(self.cleaned_data["paper_kit"]).replace(" ", "")
 
+    def clean(self) -> dict[str, Any]:
+        typed: dict[str, Any] = super().clean() or self.cleaned_data
+        if wall := typed.get("occurred_at"):
+            typed["occurred_at"] = self.moment("occurred_at", wall.replace(tzinfo=None))
+        return typed
+
 
 class RandomizeLate(Signing, SubjectAct):
     """Enter, with a signature, that a subject was randomized on paper."""
 
     act = Act.RANDOMIZE
     template_name = "trial/randomize_late.html"
-    form_class = LateForm
     heading = "Enter a randomization made on paper"
     explain = (
         "Only for a subject who was randomized while the system was down. Enter such subjects in "
@@ -82,6 +86,9 @@ class RandomizeLate(Signing, SubjectAct):
             return redirect("randomized", pk=self.subject.pk)
         return super().get(request, **kwargs)
 
+    def form(self, typed: Any = None) -> PortalForm:
+        return LateForm(self.subject.centre.time_zone, typed)
+
     def record(self) -> Record:
         return screening_record(self.subject)
 
@@ -91,9 +98,8 @@ class RandomizeLate(Signing, SubjectAct):
 
     def perform(self, form: PortalForm) -> HttpResponse:
         typed = form.cleaned_data
-        zone = ZoneInfo(self.subject.centre.time_zone)
         late = Late(
-            typed["occurred_at"].replace(tzinfo=zone),
+            typed["occurred_at"],
             typed["late_reason"],
             typed["paper_kit"],
             typed["paper_number"],

@@ -1,5 +1,6 @@
 """Reading JSON strictly: a field that nobody knows is an error that names it."""
 
+from datetime import datetime
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -24,6 +25,19 @@ class Strict(serializers.Serializer[Any]):
 
 class NoBody(Strict):
     """A request without fields: no body, or an empty object."""
+
+
+class Moment(serializers.DateTimeField):
+    """Day and time with the offset from UTC: without it nobody knows which moment is meant."""
+
+    default_error_messages = {
+        "naive": "Give the offset from UTC too, for example 2011-02-11T09:30:00+01:00."
+    }
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        if value.tzinfo is None:
+            self.fail("naive")
+        return super().enforce_timezone(value)
 
 
 @extend_schema_field({"type": ["string", "integer"]})

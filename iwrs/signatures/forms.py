@@ -1,11 +1,14 @@
 """The two components of a signature, as every form that is signed asks for them."""
 
 from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
 
 from django import forms
 from django.forms.boundfield import BoundField
 
-from iwrs.forms import PortalForm, password_field
+from iwrs.clock import moments_of
+from iwrs.forms import PortalForm, choice_field, password_field
 
 COMPONENTS = ("signer", "password")
 
@@ -33,3 +36,39 @@ class SignedForm(PortalForm):
     def answers(self) -> dict[str, object]:
         """What was typed, without the signature's own two fields."""
         return {k: v for k, v in self.cleaned_data.items() if k not in COMPONENTS}
+
+
+class WallClockForm(SignedForm):
+    """A signed form that asks for a time by the clock of a centre, and makes one moment of it."""
+
+    WHICH = "which_hour"
+
+    def __init__(self, time_zone: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.time_zone = time_zone
+
+    def moment(self, name: str, wall: datetime) -> datetime | None:
+        """The moment of what was typed in the field `name`; None when an error was added.
+
+        Which of two hours is meant is asked only where it has to be: once a year, for an hour.
+        """
+        found = moments_of(wall, self.time_zone)
+        if not found:
+            self.add_error(name, "The clock was put forward on that day: this time was skipped.")
+            return None
+        if len(found) == 1:
+            return found[0]
+        first, second = found
+        self.fields[self.WHICH] = choice_field(
+            "The clock was put back on that day, and this time came twice. Which one was it?",
+            [
+                ("first", f"The first, before the clock was put back ({first:%H:%M} UTC)"),
+                ("second", f"The second, an hour later ({second:%H:%M} UTC)"),
+            ],
+        )
+        names = list(self.fields)
+        self.order_fields([*names[: names.index(name) + 1], self.WHICH])
+        chosen = {"first": first, "second": second}.get(self.data.get(self.WHICH, ""))
+        if chosen is None:
+            self.add_error(self.WHICH, "Choose one of the two.")
+        return chosen

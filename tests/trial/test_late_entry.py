@@ -1,6 +1,6 @@
 """A randomization made on paper while the system was down, entered afterwards with both clocks."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -162,6 +162,44 @@ def test_a_site_enters_it_on_a_page_and_signs(site: SimpleNamespace, signed_in: 
     assert browser.get(address).url == reverse("randomized", args=[subject.pk])
 
 
+@pytest.mark.requirement("REQ-033")
+def test_of_the_hour_that_comes_twice_the_page_asks_which_one(
+    site: SimpleNamespace, signed_in: Any
+) -> None:
+    Centre.objects.filter(pk=site.here.pk).update(activated_at=make.at(2009, 10, 1))
+    subject = make.a_subject(Centre.objects.get(pk=site.here.pk), consent_on=date(2009, 10, 1))
+    address = reverse("randomize-late", args=[subject.pk])
+    browser, signer = signed_in(site.site_coordinator), site.site_coordinator
+    typed = {"occurred_at": "2009-10-25T02:30", "late_reason": OUTAGE}
+    question = "this time came twice"
+    with clock.at(make.at(2009, 10, 26)):
+        assert question not in browser.get(address).content.decode()
+        asked = sign_page(browser, signer, address, typed)
+        assert asked.status_code == 422
+        assert question in asked.content.decode()
+        assert "(00:30 UTC)" in asked.content.decode()
+        assert "(01:30 UTC)" in asked.content.decode()
+        wrong = sign_page(browser, signer, address, typed | {"which_hour": "second"}, password="no")
+        assert question in wrong.content.decode()
+        assert not Randomization.objects.exists()
+        sent = sign_page(browser, signer, address, typed | {"which_hour": "second"})
+        assert sent.status_code == 302
+    assert Randomization.objects.get().occurred_at == datetime(2009, 10, 25, 1, 30, tzinfo=UTC)
+
+
+@pytest.mark.requirement("REQ-033")
+def test_a_time_that_was_skipped_is_refused(site: SimpleNamespace, signed_in: Any) -> None:
+    Centre.objects.filter(pk=site.here.pk).update(activated_at=make.at(2010, 3, 1))
+    subject = make.a_subject(Centre.objects.get(pk=site.here.pk))
+    address = reverse("randomize-late", args=[subject.pk])
+    typed = {"occurred_at": "2010-03-28T02:30", "late_reason": OUTAGE}
+    with clock.at(make.at(2010, 3, 29)):
+        refused = sign_page(signed_in(site.site_coordinator), site.site_coordinator, address, typed)
+    assert refused.status_code == 422
+    assert "this time was skipped" in refused.content.decode()
+    assert not Randomization.objects.exists()
+
+
 def test_an_edc_system_enters_it() -> None:
     study = make.a_study()
     edc, centre = Edc(study), make.a_centre(study)
@@ -172,6 +210,7 @@ def test_an_edc_system_enters_it() -> None:
     for body, field in [
         ({"late_reason": OUTAGE}, "occurred_at"),
         ({"occurred_at": "yesterday", "late_reason": OUTAGE}, "occurred_at"),
+        ({"occurred_at": f"{then:%Y-%m-%dT%H:%M:%S}", "late_reason": OUTAGE}, "occurred_at"),
         ({"occurred_at": then.isoformat()}, "late_reason"),
     ]:
         refused = edc.post(address, body, key="one")
