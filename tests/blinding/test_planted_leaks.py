@@ -36,7 +36,7 @@ def made(cast: stage.Cast, broker: Redis) -> Iterator[twins.Twins]:
 def looked_at(cast: stage.Cast, made: twins.Twins, plant: twins.Plant) -> dict[str, Any]:
     """What differs between the pages, API answers and log lines of both databases."""
     now = datetime.now(UTC)
-    readers = [cast.person(Role.STUDY_MANAGER), cast.person(Role.INVESTIGATOR), None]
+    readers = [cast.person(Role.INVESTIGATOR), None]
 
     def look(database: str) -> dict[str, Any]:
         study = Study.objects.get(pk=cast.study.pk)

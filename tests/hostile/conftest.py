@@ -20,6 +20,11 @@ from tests.roles import as_unblinded
 @pytest.fixture
 def site(db: None) -> SimpleNamespace:
     """A study with two centres, a person of each role, and one object of each kind."""
+    return a_whole_site()
+
+
+def a_whole_site() -> SimpleNamespace:
+    """What the fixture `site` is."""
     made = a_site()
     made.objects = objects_of(made.here) | _drill_of(made) | _extract_of(made)
     made.people = [getattr(made, role) for role in Role.values if hasattr(made, role)]
@@ -51,13 +56,17 @@ def _extract_of(made: SimpleNamespace) -> dict[str, int]:
 @pytest.fixture
 def addresses(site: SimpleNamespace) -> list[tuple[str, str]]:
     """(name, address) of each page of the portal, at objects that exist."""
+    return addresses_of(site)
+
+
+def addresses_of(site: SimpleNamespace) -> list[tuple[str, str]]:
+    """What the fixture `addresses` is."""
     known = {**site.objects, "pk": site.objects["subject"], "code": site.study.code}
     known |= {"who": "none", "token": "none", "provider_id": "none"}
     return [(page.name, address_of(page, known | MORE.get(page.name, {}))) for page in pages()]
 
 
-@pytest.fixture
-def forms(site: SimpleNamespace, addresses: list[tuple[str, str]]) -> list[Form]:
+def forms_of(site: SimpleNamespace, addresses: list[tuple[str, str]]) -> list[Form]:
     """Every form of the portal, each with the browser of a person who may send it."""
     newcomer = User.objects.create_user("newcomer@example.org", name="Newcomer")
     nobody = Client(raise_request_exception=False)

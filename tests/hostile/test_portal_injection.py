@@ -1,16 +1,44 @@
 """Whatever is typed into any field of any form is refused in words, or kept and shown escaped."""
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+from django.db import connections
 from django.http import HttpResponse
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from pytest_django import DjangoDbBlocker
 
+from tests.hostile.conftest import a_whole_site, addresses_of, forms_of
 from tests.hostile.texts import FEW, SEARCHED, TEXTS, TYPED, WALKS, names_in_turn
 from tests.hostile.walk import Field, Form, accepted, state_of_the_database, stored, undone
 
-pytestmark = [pytest.mark.django_db, pytest.mark.requirement("REQ-075")]
+pytestmark = pytest.mark.requirement("REQ-075")
+
+
+@pytest.fixture(scope="module")
+def shared(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[SimpleNamespace]:
+    """Addresses and forms of one site for all tests here: to find every form takes long."""
+    with django_db_blocker.unblock():
+        with undone():
+            site = a_whole_site()
+            found = addresses_of(site)
+            yield SimpleNamespace(addresses=found, forms=forms_of(site, found))
+        connections.close_all()
+
+
+@pytest.fixture(autouse=True)
+def taken_back(shared: SimpleNamespace) -> Iterator[None]:
+    """What a test did is gone before the next one begins."""
+    with undone():
+        yield
+
+
+@pytest.fixture
+def forms(shared: SimpleNamespace) -> list[Form]:
+    """Every form of the portal, each with the browser of a person who may send it."""
+    return list(shared.forms)
 
 
 @pytest.fixture
@@ -97,11 +125,11 @@ def test_any_text_in_any_field(forms: list[Form], unchanged: str, choose: st.Dat
 
 
 def test_hostile_texts_in_addresses_and_searches(
-    site: SimpleNamespace, addresses: list[tuple[str, str]], forms: list[Form]
+    shared: SimpleNamespace, forms: list[Form]
 ) -> None:
     """Search words, page numbers and onward addresses are typed by people too."""
     browser = forms[-1]
-    for name, address in addresses:
+    for name, address in shared.addresses:
         if name in {"sign-out", "download-extract", "emergency-procedure"}:
             continue
         for kind in SEARCHED:
