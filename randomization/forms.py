@@ -97,7 +97,8 @@ class OpeningForm(WallClockForm):
     def clean(self) -> dict[str, Any]:
         typed: dict[str, Any] = super().clean() or self.cleaned_data
         if typed.get("on") and typed.get("time"):
-            typed["moment"] = self.moment("time", datetime.combine(typed["on"], typed["time"]))
+            wall = datetime.combine(typed["on"], typed["time"])
+            typed["moment"] = self.moment("time", wall, day="on")
         return typed
 
 

@@ -42,16 +42,21 @@ class WallClockForm(SignedForm):
     """A signed form that asks for a time by the clock of a centre, and makes one moment of it."""
 
     WHICH = "which_hour"
+    YEARS = range(1900, 3000)  # others may be no moment in UTC
 
     def __init__(self, time_zone: str, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.time_zone = time_zone
 
-    def moment(self, name: str, wall: datetime) -> datetime | None:
-        """The moment of what was typed in the field `name`; None when an error was added.
+    def moment(self, name: str, wall: datetime, *, day: str = "") -> datetime | None:
+        """The moment of what was typed in the field `name`, and in the field `day` if there is one;
+        None when an error was added.
 
         Which of two hours is meant is asked only where it has to be: once a year, for an hour.
         """
+        if wall.year not in self.YEARS:
+            self.add_error(day or name, "Look at the year.")
+            return None
         found = moments_of(wall, self.time_zone)
         if not found:
             self.add_error(name, "The clock was put forward on that day: this time was skipped.")

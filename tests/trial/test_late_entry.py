@@ -188,15 +188,25 @@ def test_of_the_hour_that_comes_twice_the_page_asks_which_one(
 
 
 @pytest.mark.requirement("REQ-033")
-def test_a_time_that_was_skipped_is_refused(site: SimpleNamespace, signed_in: Any) -> None:
+@pytest.mark.parametrize(
+    ("wall", "said"),
+    [
+        ("2010-03-28T02:30", "this time was skipped"),
+        ("0001-01-01T00:00", "Look at the year."),
+        ("9999-12-31T23:59", "Look at the year."),
+    ],
+)
+def test_a_time_that_was_no_moment_is_refused(
+    site: SimpleNamespace, signed_in: Any, wall: str, said: str
+) -> None:
     Centre.objects.filter(pk=site.here.pk).update(activated_at=make.at(2010, 3, 1))
     subject = make.a_subject(Centre.objects.get(pk=site.here.pk))
     address = reverse("randomize-late", args=[subject.pk])
-    typed = {"occurred_at": "2010-03-28T02:30", "late_reason": OUTAGE}
+    typed = {"occurred_at": wall, "late_reason": OUTAGE}
     with clock.at(make.at(2010, 3, 29)):
         refused = sign_page(signed_in(site.site_coordinator), site.site_coordinator, address, typed)
     assert refused.status_code == 422
-    assert "this time was skipped" in refused.content.decode()
+    assert said in refused.content.decode()
     assert not Randomization.objects.exists()
 
 
