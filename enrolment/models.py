@@ -1,7 +1,5 @@
 """Room 1: who is in the trial. Centres, the people at them, subjects and their eligibility."""
 
-from datetime import date
-
 import pgtrigger
 from django.db import models
 from django.db.models import F, Q
@@ -174,10 +172,6 @@ class CentreRole(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} is {self.get_role_display()} at {self.centre}"
-
-    def in_force_on(self, day: date) -> bool:
-        """True when the role counts on this day of the centre's calendar."""
-        return self.since <= day and (self.until is None or self.until >= day)
 
 
 @audited
