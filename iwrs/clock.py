@@ -50,9 +50,7 @@ def moments_of(wall: datetime, time_zone: str) -> list[datetime]:
     """
     zone = ZoneInfo(time_zone)
     either = {wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
-    return sorted(
-        each for each in either if each.astimezone(zone).replace(tzinfo=None, fold=0) == wall
-    )
+    return sorted(each for each in either if each.astimezone(zone).replace(tzinfo=None) == wall)
 
 
 @contextmanager

@@ -68,7 +68,7 @@ class WallClockForm(SignedForm):
             "The clock was put back on that day, and this time came twice. Which one was it?",
             [
                 ("first", f"The first, before the clock was put back ({first:%H:%M} UTC)"),
-                ("second", f"The second, an hour later ({second:%H:%M} UTC)"),
+                ("second", f"The second, after it was put back ({second:%H:%M} UTC)"),
             ],
         )
         names = list(self.fields)
