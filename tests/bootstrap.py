@@ -1,8 +1,9 @@
 """Start real services once per test run, before Django reads its settings.
 
-The first process starts PostgreSQL and Redis in a new directory and migrates one template
-database; every xdist worker (and the first process, for runs without workers) clones it. Roles
-belong to the whole cluster, so only the first process makes them.
+Every process that runs tests has a PostgreSQL and a Redis of its own, in a new directory, with one
+migrated database; the first process starts them all and ends them. Beside another process's tests
+on one server, two plays of one tape would differ: when a page is tidied, which page a session
+fills next, and when a batch can be sealed depend on every transaction and database of a server.
 """
 
 import json
@@ -12,9 +13,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from iwrs import provision
@@ -22,98 +25,115 @@ from iwrs.embedded import Services, start
 from tests import template
 
 ROOT = Path(__file__).resolve().parent.parent
-TEMPLATE = "iwrs_template"
-_services: Services | None = None
+DATABASE = "iwrs_test"
+_services: list[Services] = []
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests() -> None:
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "iwrs.settings"
     if "IWRS_TEST_SERVICES" not in os.environ:
-        _start_services()
-    _clone_template()
-
-
-def pytest_unconfigure() -> None:
-    global _services
-    if _services is not None:
-        _services.stop()
-        shutil.rmtree(_services.state_dir, ignore_errors=True)
-        _services = None
-        os.environ.pop("IWRS_TEST_SERVICES", None)
-
-
-def _start_services() -> None:
-    global _services
-    state = Path(tempfile.mkdtemp(prefix="iwrs-test-"))
-    _services = start(state, database=TEMPLATE, durable=False)
-    password = secrets.token_urlsafe(24)
-    _services.postgres.provision_test_login(password)
-    urls = _services.urls
-    environment = {
-        **os.environ,
-        "IWRS_SIDE": "owner",
-        "DATABASE_URL": urls.owner,
-        "IWRS_SECRET_KEY": secrets.token_urlsafe(48),
-    }
-    command = [sys.executable, "manage.py", "migrate_both_sides", "-v0"]
-    template.fill(
-        _services.postgres.url("postgres", TEMPLATE),
-        lambda: subprocess.run(command, cwd=ROOT, env=environment, check=True),
-    )
-    os.environ["IWRS_TEST_SERVICES"] = json.dumps(
-        {
-            "superuser": _services.postgres.url("postgres", "postgres"),
-            "owner": urls.owner,
-            "blinded": urls.blinded,
-            "unblinded": urls.unblinded,
-            "test": urls.blinded.replace(
-                urls.blinded.split("@")[0], f"postgresql://{provision.TEST_LOGIN}:{password}"
-            ),
-            "redis_blinded": urls.redis_blinded,
-            "redis_unblinded": urls.redis_unblinded,
-        }
-    )
-
-
-def services() -> dict[str, str]:
-    """The URLs of this run; those of databases still name the template."""
-    return dict(json.loads(os.environ["IWRS_TEST_SERVICES"]))
-
-
-def database_name() -> str:
-    """The clone of this process."""
-    return f"iwrs_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
-
-
-def database_url(who: str) -> str:
-    """The URL of this process's clone for `owner`, `blinded`, `unblinded` or `test`."""
-    return services()[who].replace(f"/{TEMPLATE}?", f"/{database_name()}?")
-
-
-def _clone_template() -> None:
-    with psycopg.connect(services()["superuser"], autocommit=True) as server:
-        server.execute(
-            psycopg.sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(
-                psycopg.sql.Identifier(database_name())
-            )
-        )
-        provision.create_database(server, database_name(), TEMPLATE)
-        provision.close_to_public(server, database_name())
+        _start_all(_processes(early_config))
     os.environ.update(
-        DATABASE_URL=database_url("test") + "&options=-c%20role%3Diwrs_blinded",
+        DATABASE_URL=url("test") + "&options=-c%20role%3Diwrs_blinded",
         IWRS_SIDE="blinded",
         IWRS_SECRET_KEY="only-for-tests-0123456789-0123456789-0123456789",
         IWRS_INSECURE_HTTP="1",
         IWRS_SECOND_FACTOR="optional",  # tests of second factors ask for them
         IWRS_EMAIL_BACKEND="django.core.mail.backends.locmem.EmailBackend",
-        REDIS_URL=services()["redis_blinded"],
+        REDIS_URL=url("redis_blinded"),
     )
 
 
-if __name__ == "__main__":  # `make test` has the template made while it looks at style and types
+def pytest_unconfigure() -> None:
+    while _services:
+        _end(_services.pop())
+
+
+def url(who: str) -> str:
+    """A URL of this process's services.
+
+    Of its database for `owner`, `blinded`, `unblinded`, `test` and `superuser`; for `server`, of
+    another database of the superuser, from which to make and drop databases; and of Redis for
+    `redis_blinded` and `redis_unblinded`.
+    """
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return str(json.loads(os.environ["IWRS_TEST_SERVICES"])[number][who])
+
+
+def keep_template() -> None:
+    """Migrate an empty database and keep its dump, unless one that fits this checkout is kept."""
     if not template.is_kept():
-        try:
-            _start_services()
-        finally:
-            pytest_unconfigure()
+        with _new_services() as made:
+            template.keep(made.postgres.url("postgres", DATABASE), lambda: _migrate(made))
+
+
+def _processes(config: pytest.Config) -> int:
+    """How many processes will run tests: those that `-n` asks for, or this one alone."""
+    asked = getattr(config.known_args_namespace, "numprocesses", None) or 1
+    return asked if isinstance(asked, int) else os.cpu_count() or 1
+
+
+def _start_all(number: int) -> None:
+    keep_template()
+    try:
+        with ThreadPoolExecutor(number) as pool:
+            urls = list(pool.map(lambda _: _start(), range(number)))
+    except BaseException:
+        pytest_unconfigure()
+        raise
+    os.environ["IWRS_TEST_SERVICES"] = json.dumps(urls)
+
+
+def _start() -> dict[str, str]:
+    made = _new()
+    _services.append(made)
+    template.fill(made.postgres.url("postgres", DATABASE))
+    password = secrets.token_urlsafe(24)
+    made.postgres.provision_test_login(password)
+    urls = made.urls
+    blinded = urls.blinded.split("@")[0]
+    return {
+        "server": made.postgres.url("postgres", "postgres"),
+        "superuser": made.postgres.url("postgres", DATABASE),
+        "owner": urls.owner,
+        "blinded": urls.blinded,
+        "unblinded": urls.unblinded,
+        "test": urls.blinded.replace(blinded, f"postgresql://{provision.TEST_LOGIN}:{password}"),
+        "redis_blinded": urls.redis_blinded,
+        "redis_unblinded": urls.redis_unblinded,
+    }
+
+
+def _new() -> Services:
+    return start(Path(tempfile.mkdtemp(prefix="iwrs-test-")), database=DATABASE, durable=False)
+
+
+def _end(made: Services) -> None:
+    made.stop()
+    shutil.rmtree(made.state_dir, ignore_errors=True)
+
+
+@contextmanager
+def _new_services() -> Iterator[Services]:
+    made = _new()
+    try:
+        yield made
+    finally:
+        _end(made)
+
+
+def _migrate(made: Services) -> None:
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "iwrs.settings",
+        "IWRS_SIDE": "owner",
+        "DATABASE_URL": made.urls.owner,
+        "IWRS_SECRET_KEY": secrets.token_urlsafe(48),
+    }
+    command = [sys.executable, "manage.py", "migrate_both_sides", "-v0"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+
+
+if __name__ == "__main__":  # `make test` has the template made while it looks at style and types
+    keep_template()

@@ -33,7 +33,7 @@ class Logins:
         self._open: list[psycopg.Connection] = []
 
     def url(self, who: str) -> str:
-        return bootstrap.database_url(who)
+        return bootstrap.url(who)
 
     def _connect(self, who: str) -> psycopg.Connection:
         made = psycopg.connect(self.url(who), autocommit=True)
@@ -51,13 +51,7 @@ class Logins:
 
     def superuser(self) -> psycopg.Connection:
         """Who owns the server: no privilege and, as a replica, no trigger stops it."""
-        made = psycopg.connect(
-            bootstrap.services()["superuser"].replace(
-                "/postgres?", f"/{bootstrap.database_name()}?"
-            ),
-            autocommit=True,
-        )
-        self._open.append(made)
+        made = self._connect("superuser")
         made.execute("SET session_replication_role = replica")
         return made
 
@@ -75,8 +69,7 @@ def empty_everything() -> None:
 
     A few hundred rows are deleted in a tenth of the time that it takes to truncate all tables.
     """
-    url = bootstrap.services()["superuser"].replace("/postgres?", f"/{bootstrap.database_name()}?")
-    with psycopg.connect(url, autocommit=True) as server:
+    with psycopg.connect(bootstrap.url("superuser"), autocommit=True) as server:
         tables = server.execute(
             "SELECT format('%I.%I', schemaname, tablename),"
             " pg_relation_size(format('%I.%I', schemaname, tablename))"

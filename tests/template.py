@@ -24,12 +24,14 @@ _ALSO = (
 )
 
 
-def fill(superuser_url: str, migrate: Callable[[], object]) -> None:
-    """Fill the empty database of `superuser_url` from the kept dump, or migrate and keep one."""
+def fill(superuser_url: str) -> None:
+    """Fill the empty database of `superuser_url` from the kept dump."""
+    _run("psql", "-q", "-X", "-v", "ON_ERROR_STOP=1", "-f", str(_place()), superuser_url)
+
+
+def keep(superuser_url: str, migrate: Callable[[], object]) -> None:
+    """Migrate the empty database of `superuser_url` and keep a dump of it."""
     kept = _place()
-    if kept.exists():
-        _run("psql", "-q", "-X", "-v", "ON_ERROR_STOP=1", "-f", str(kept), superuser_url)
-        return
     migrate()
     kept.parent.mkdir(parents=True, exist_ok=True)
     for old in sorted(kept.parent.glob("*.sql"), key=lambda path: path.stat().st_mtime)[:-_KEPT]:

@@ -17,15 +17,13 @@ SUFFIXES = ("_as_it_is", "_swapped")
 @contextmanager
 def copies(more: str = "") -> Iterator[tuple[str, str]]:
     """Names (with `more`) of two copies of this process's database, dropped afterwards."""
-    names = tuple(bootstrap.database_name() + suffix + more for suffix in SUFFIXES)
+    names = tuple(bootstrap.DATABASE + suffix + more for suffix in SUFFIXES)
     connections.close_all()  # that of the unblinded accounts too, which a test before may have left
     with ExitStack() as undo:
-        server = undo.enter_context(
-            psycopg.connect(bootstrap.services()["superuser"], autocommit=True)
-        )
+        server = undo.enter_context(psycopg.connect(bootstrap.url("server"), autocommit=True))
         for name in names:
             _drop(server, name)
-            provision.create_database(server, name, bootstrap.database_name())
+            provision.create_database(server, name, bootstrap.DATABASE)
             provision.close_to_public(server, name)
             undo.callback(_drop, server, name)
             _keep_dead_rows(undo, name)
@@ -36,8 +34,10 @@ def copies(more: str = "") -> Iterator[tuple[str, str]]:
 def _keep_dead_rows(undo: ExitStack, database: str) -> None:
     """Hold an old snapshot, so that no page of the copy is tidied up.
 
-    When PostgreSQL tidies a page depends on what happens elsewhere on the server, and would make
-    two copies differ by chance. What was rolled back it may tidy all the same.
+    When PostgreSQL tidies a page depends on every session of the database, those that are just
+    ending too, and would make two copies differ by chance. What was rolled back it may tidy all
+    the same. The page that a session fills next depends on the whole server, as dropping any
+    database makes every session forget it: hence a server for each process, see `bootstrap`.
     """
     with login("owner", database) as owner:
         # FREEZE waits for each page; without it, one that a checkpoint just writes is passed by.
@@ -53,7 +53,7 @@ def _drop(server: psycopg.Connection, name: str) -> None:
 
 def login(who: str, database: str) -> psycopg.Connection:
     """A connection with a real login to one of the copies."""
-    return psycopg.connect(bootstrap.database_url(who), dbname=database, autocommit=True)
+    return psycopg.connect(bootstrap.url(who), dbname=database, autocommit=True)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ The seeds were written down before the first run. With a planted leak the same a
 import pytest
 
 from tests.blinding import adversary, leaks_of_acts
-from tests.bootstrap import database_name
+from tests.bootstrap import DATABASE
 
 pytestmark = [
     pytest.mark.requirement("REQ-043", "REQ-053", "REQ-055"),
@@ -22,9 +22,9 @@ def test_each_replicate_has_a_seed_of_its_own() -> None:
 def test_a_few_replicates_tell_nothing_and_a_planted_leak_is_seen() -> None:
     """The quick version: its interval is wide, but unshuffled kits are far outside of it."""
     first, last = adversary.SEEDS[:6], adversary.SEEDS[-6:]
-    honest = adversary.score(adversary.sample(database_name(), seeds=first, subjects=24))
+    honest = adversary.score(adversary.sample(DATABASE, seeds=first, subjects=24))
     told = adversary.score(
-        adversary.sample(database_name(), seeds=last, subjects=24, plant=leaks_of_acts.unshuffled)
+        adversary.sample(DATABASE, seeds=last, subjects=24, plant=leaks_of_acts.unshuffled)
     )
     assert honest.low < 0.5 < honest.high
     assert told.auc > 0.9
@@ -34,7 +34,7 @@ def test_a_few_replicates_tell_nothing_and_a_planted_leak_is_seen() -> None:
 @pytest.mark.slow
 def test_the_adversary_guesses_no_better_than_a_coin() -> None:
     """The pooled 99% interval contains 0.5 and is narrower than plus or minus 0.02."""
-    found = adversary.score(adversary.sample(database_name(), seeds=adversary.SEEDS, subjects=160))
+    found = adversary.score(adversary.sample(DATABASE, seeds=adversary.SEEDS, subjects=160))
     print(f"\nAUC {found.auc:.4f}, 99% interval {found.low:.4f} to {found.high:.4f},", end=" ")
     print(f"{found.subjects} subjects in {found.replicates} replicates")
     assert found.half_width < 0.02
@@ -48,7 +48,7 @@ def test_the_adversary_guesses_no_better_than_a_coin() -> None:
 def test_a_planted_leak_raises_the_score(name: str) -> None:
     found = adversary.score(
         adversary.sample(
-            database_name(),
+            DATABASE,
             seeds=adversary.SEEDS[-10:],
             subjects=60,
             plant=leaks_of_acts.PLAYING[name],

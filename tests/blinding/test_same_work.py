@@ -201,7 +201,7 @@ def give_both_arms() -> None:
     Else one list in three thousand gives all nine subjects the larger arm, and there is nothing to
     compare. From the other end these two draws change places; all others stay random.
     """
-    with coupled.login("owner", bootstrap.database_name()) as owner:
+    with coupled.login("owner", bootstrap.DATABASE) as owner:
         owner.execute(
             "UPDATE unblinded.list_entry SET draw = CASE position WHEN 5 THEN 9007199254740991"
             " ELSE 0 END WHERE position IN (5, 6)"

@@ -55,9 +55,7 @@ def race(database: str, statements: list[str], question: str) -> int:
 def _url(database: str) -> str:
     from tests import bootstrap
 
-    return bootstrap.database_url("blinded").replace(
-        f"/{bootstrap.database_name()}?", f"/{database}?"
-    )
+    return bootstrap.url("blinded").replace(f"/{bootstrap.DATABASE}?", f"/{database}?")
 
 
 @pytest.mark.parametrize("method", METHODS)

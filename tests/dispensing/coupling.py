@@ -59,7 +59,7 @@ def arms_under(study: Study, seed: bytes) -> dict[str, str]:
 def couple(study: Study, arm_of_kit: dict[str, str]) -> int:
     """Let each kit number hold this arm, by changing seats within its place; returns how often."""
     changed = 0
-    with psycopg.connect(bootstrap.database_url("owner")) as owner:
+    with psycopg.connect(bootstrap.url("owner")) as owner:
         for number, arm in sorted(arm_of_kit.items()):
             changed += owner.execute(
                 "UPDATE unblinded.kit_content c"
@@ -79,7 +79,7 @@ def couple(study: Study, arm_of_kit: dict[str, str]) -> int:
 def start_again() -> None:
     """An empty database whose keys and counters start from 1, as owner."""
     connection.close()
-    with psycopg.connect(bootstrap.database_url("owner"), autocommit=True) as owner:
+    with psycopg.connect(bootstrap.url("owner"), autocommit=True) as owner:
         tables = owner.execute(
             "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables"
             " WHERE schemaname IN ('public', 'unblinded')"

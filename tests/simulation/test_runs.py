@@ -346,8 +346,6 @@ class TestCommand:
         worker = manage(logins, "unblinded_work", "--once")
         held = (
             "SELECT count(*) FROM pg_locks WHERE relation = 'unblinded.simulation_chunk'::regclass"
-            # Tables have the same numbers in the databases of the other processes of a run.
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         )
         began = time.monotonic()
         while owner.execute(held).fetchone() == (0,) and time.monotonic() - began < 60:

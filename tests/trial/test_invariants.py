@@ -54,8 +54,7 @@ def trial(committed_db: None) -> SimpleNamespace:
 @contextmanager
 def superuser() -> Iterator[psycopg.Connection]:
     """A connection that may do anything, with every trigger and foreign key switched off."""
-    url = bootstrap.services()["superuser"].replace("/postgres?", f"/{bootstrap.database_name()}?")
-    with psycopg.connect(url) as server:
+    with psycopg.connect(bootstrap.url("superuser")) as server:
         server.execute("SET session_replication_role = replica")
         yield server
 
