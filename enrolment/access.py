@@ -6,16 +6,17 @@ person may not even see does not exist for them (404); what they see but may not
 """
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
+from django.db import connection
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
-from enrolment.models import Centre, CentreRole, Subject
-from iwrs.accounts.models import StudyRole, User
+from enrolment.models import Centre, Subject
+from iwrs.accounts.models import User
 from iwrs.actors import Actor
 from iwrs.clock import real_today
 from iwrs.models import Study
@@ -48,29 +49,37 @@ def held_roles(user: Person) -> list[Held]:
     return known
 
 
+# Asked for every page, so one statement that needs not be composed each time. On the unblinded side
+# its second half is left out: centre roles belong to accounts of the blinded side, and equal keys
+# are other people.
+_IN_STUDIES = """
+    SELECT role, study_code, NULL::bigint AS centre, 'UTC' AS zone, since, until
+      FROM accounts_studyrole
+     WHERE user_id = %(user)s AND since <= %(last)s AND (until IS NULL OR until >= %(first)s)
+"""
+_AT_CENTRES = """
+    UNION ALL
+    SELECT r.role, s.code, c.id, c.time_zone, r.since, r.until
+      FROM enrolment_centrerole r
+      JOIN enrolment_centre c ON c.id = r.centre_id
+      JOIN iwrs_study s ON s.id = c.study_id
+     WHERE r.user_id = %(user)s AND r.since <= %(last)s
+       AND (r.until IS NULL OR r.until >= %(first)s)
+"""
+
+
 def _roles_today(user: User) -> list[Held]:
-    """Read for every page, so no more than is needed of each row."""
+    statement = _IN_STUDIES + (_AT_CENTRES if settings.SIDE != "unblinded" else "")
+    # No place's day is further than one from that of UTC; which one it is, is asked below.
     day, a_day = real_today(), timedelta(days=1)
-    in_studies = StudyRole.objects.filter(_between(day, day), user=user)
-    held = [Held(*each) for each in in_studies.values_list("role", "study_code")]
-    if settings.SIDE == "unblinded":
-        # Centre roles belong to accounts of the blinded side; equal keys are other people.
-        return held
-    # No centre's day is further than one from that of UTC; which one it is, is asked below.
-    near = CentreRole.objects.filter(_between(day - a_day, day + a_day), user=user)
-    found = near.values_list(
-        "role", "centre__study__code", "centre_id", "since", "until", "centre__time_zone"
-    )
-    return held + [
+    with connection.cursor() as cursor:
+        cursor.execute(statement, {"user": user.pk, "first": day - a_day, "last": day + a_day})
+        found = cursor.fetchall()
+    return [
         Held(role, code, centre)
-        for role, code, centre, since, until, zone in found
+        for role, code, centre, zone, since, until in found
         if since <= real_today(zone) and (until is None or until >= real_today(zone))
     ]
-
-
-def _between(first: date, last: date) -> Q:
-    """Roles that count on some day from `first` to `last`."""
-    return Q(since__lte=last) & (Q(until__isnull=True) | Q(until__gte=first))
 
 
 def studies_for(user: Person, act: Act | None = None) -> "QuerySet[Study]":

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.db import connections
 from playwright.sync_api import Browser, sync_playwright
@@ -16,6 +17,9 @@ from tests.roles import Logins, empty_everything
 # Playwright's loop runs in the test's thread; Django's checks for async code would misread it.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
+# Looked up when asked for. Each test client builds the site anew, and would list every static file.
+settings.WHITENOISE_AUTOREFRESH = True
+
 # Argon2 as in production, but cheap in this process: a quarter of a second for each of a thousand
 # people would be most of a run. Server processes of the tests hash at the full cost.
 Argon2PasswordHasher.time_cost = 1
@@ -24,9 +28,7 @@ Argon2PasswordHasher.parallelism = 1
 
 
 # Two processes take one file after another (`make test`). The longest come first: begun last, one
-# would keep a process busy while the other has nothing left. Sealing goes beside the demonstration,
-# which has a server of its own: a batch is closed when no older transaction is left on the server,
-# and most tests keep one open to their end.
+# would keep a process busy while the other has nothing left.
 FIRST = (
     *("trial/test_demo", "audit/test_seal", "authority/test_permission_walk"),
     *("blinding/test_planted_leaks", "blinding/test_everything_received"),
@@ -43,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup() -> None:
-    """The database is this process's clone of the template; nothing is left to do."""
+    """The database is this process's copy of the template; nothing is left to do."""
 
 
 @pytest.fixture(scope="module")
@@ -82,5 +84,6 @@ def logins() -> Iterator[Logins]:
 @pytest.fixture
 def redis_urls() -> SimpleNamespace:
     """The Redis URLs of both sides."""
-    urls = bootstrap.services()
-    return SimpleNamespace(blinded=urls["redis_blinded"], unblinded=urls["redis_unblinded"])
+    return SimpleNamespace(
+        blinded=bootstrap.url("redis_blinded"), unblinded=bootstrap.url("redis_unblinded")
+    )

@@ -24,8 +24,10 @@ from iwrs.models import Study
 from iwrs.signatures import Signature
 from randomization import drills
 from randomization.listing.split import commitment_of
+from randomization.models import ListCommitment
 from randomization.unblinded import seeds
 from randomization.unblinded import services as lists
+from randomization.unblinded.models import CodeBreakBudget, RandomizationList
 from randomization.unblinded.models_life import SplitSeed
 from randomization.unblinded.models_simulation import SimulationRun
 from randomization.unblinded.simulation_plan import Asked, plan_of
@@ -105,7 +107,7 @@ def a_study(
     )
     study = studies.load(loaded, by=TESTER, list_exists=lambda study: False).study
     if with_list:
-        an_active_list(study)
+        a_list_in_use(study)
     if status != Study.Status.DRAFT:
         study = studies.set_status(study, Study.Status.OPEN, by=TESTER)
     return studies.set_status(study, status, by=TESTER)
@@ -119,6 +121,32 @@ def an_active_list(study: Study, *, split: bool = False) -> None:
         for person in STATISTICIANS[1:]:
             signature = Signature(person.label, clock.now(), "I approve this list")
             made = lists.approve_list(made, by=person, signature=signature)
+
+
+def a_list_in_use(study: Study) -> None:
+    """An active list as `an_active_list` leaves it, but for what the two approvals record of
+    themselves: most tests need a list, and few how it came.
+    """
+    with as_unblinded():
+        made = lists.generate_list(study, by=STATISTICIANS[0])
+        with transaction.atomic():
+            _approve(made)
+
+
+def _approve(made: RandomizationList) -> None:
+    moment = clock.now()
+    made.first_approved_by, made.second_approved_by = (p.label for p in STATISTICIANS[1:])
+    made.first_approved_at = made.second_approved_at = moment
+    made.status = RandomizationList.Status.ACTIVE
+    made.save()
+    ListCommitment.objects.create(
+        study=made.study,
+        list_number=made.number,
+        algorithm=made.algorithm,
+        merkle_root=made.merkle_root,
+        approved_at=moment,
+    )
+    CodeBreakBudget.objects.create(study=made.study)
 
 
 def a_listed_study(*, length: int = 30, split: bool = False) -> Study:
