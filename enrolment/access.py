@@ -49,7 +49,7 @@ def held_roles(user: Person) -> list[Held]:
     return known
 
 
-# Asked for every page, so one statement that needs not be composed each time. On the unblinded side
+# Asked for every page, so one statement that need not be composed each time. On the unblinded side
 # its second half is left out: centre roles belong to accounts of the blinded side, and equal keys
 # are other people.
 _IN_STUDIES = """

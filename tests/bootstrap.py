@@ -13,9 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,8 +62,11 @@ def url(who: str) -> str:
 def keep_template() -> None:
     """Migrate an empty database and keep its dump, unless one that fits this checkout is kept."""
     if not template.is_kept():
-        with _new_services() as made:
+        made = _new()
+        try:
             template.keep(made.postgres.url("postgres", DATABASE), lambda: _migrate(made))
+        finally:
+            _end(made)
 
 
 def _processes(config: pytest.Config) -> int:
@@ -112,15 +113,6 @@ def _new() -> Services:
 def _end(made: Services) -> None:
     made.stop()
     shutil.rmtree(made.state_dir, ignore_errors=True)
-
-
-@contextmanager
-def _new_services() -> Iterator[Services]:
-    made = _new()
-    try:
-        yield made
-    finally:
-        _end(made)
 
 
 def _migrate(made: Services) -> None:

@@ -1,4 +1,8 @@
-"""Small real studies for tests, made through the same services as in production."""
+"""Small real studies for tests, made through the same services as in production.
+
+What most tests only need to be there is written as those services leave it: kits at a centre, and
+the two approvals of a list.
+"""
 
 import hashlib
 import itertools
@@ -24,10 +28,9 @@ from iwrs.models import Study
 from iwrs.signatures import Signature
 from randomization import drills
 from randomization.listing.split import commitment_of
-from randomization.models import ListCommitment
 from randomization.unblinded import seeds
 from randomization.unblinded import services as lists
-from randomization.unblinded.models import CodeBreakBudget, RandomizationList
+from randomization.unblinded.models import RandomizationList
 from randomization.unblinded.models_life import SplitSeed
 from randomization.unblinded.models_simulation import SimulationRun
 from randomization.unblinded.simulation_plan import Asked, plan_of
@@ -139,14 +142,7 @@ def _approve(made: RandomizationList) -> None:
     made.first_approved_at = made.second_approved_at = moment
     made.status = RandomizationList.Status.ACTIVE
     made.save()
-    ListCommitment.objects.create(
-        study=made.study,
-        list_number=made.number,
-        algorithm=made.algorithm,
-        merkle_root=made.merkle_root,
-        approved_at=moment,
-    )
-    CodeBreakBudget.objects.create(study=made.study)
+    lists._activate(made)
 
 
 def a_listed_study(*, length: int = 30, split: bool = False) -> Study:
