@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 ARGS ?=
 WORKERS ?= 2
 # Whole files, in the order of tests/conftest.py: what a file sets up once is set up in one process.
-SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 OUTCOMES := .iwrs/validation/outcomes.json
 
 .PHONY: demo test validation lint template bench prove programs lock clean

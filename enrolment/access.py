@@ -66,14 +66,18 @@ _AT_CENTRES = """
      WHERE r.user_id = %(user)s AND r.since <= %(last)s
        AND (r.until IS NULL OR r.until >= %(first)s)
 """
+# The first role that allows an act is the one that is recorded: one in the whole study before one
+# at a centre.
+_IN_ORDER = " ORDER BY centre NULLS FIRST, role"
 
 
 def _roles_today(user: User) -> list[Held]:
-    statement = _IN_STUDIES + (_AT_CENTRES if settings.SIDE != "unblinded" else "")
+    at_centres = _AT_CENTRES if settings.SIDE != "unblinded" else ""
     # No place's day is further than one from that of UTC; which one it is, is asked below.
     day, a_day = real_today(), timedelta(days=1)
+    whose_and_when = {"user": user.pk, "first": day - a_day, "last": day + a_day}
     with connection.cursor() as cursor:
-        cursor.execute(statement, {"user": user.pk, "first": day - a_day, "last": day + a_day})
+        cursor.execute(_IN_STUDIES + at_centres + _IN_ORDER, whose_and_when)
         found = cursor.fetchall()
     return [
         Held(role, code, centre)

@@ -14,24 +14,32 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from iwrs import provision
 from iwrs.embedded import Services, start
+from iwrs.embedded.account import service_account
 from tests import template
 
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = "iwrs_test"
-_services: list[Services] = []
+_services: list[Services] = []  # which this process started
+_urls: dict[str, str] = {}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "iwrs.settings"
+    early_config.add_cleanup(_end_all)  # also when the run ends before it began
     if "IWRS_TEST_SERVICES" not in os.environ:
-        _start_all(_processes(early_config))
+        os.environ["IWRS_TEST_SERVICES"] = json.dumps(_start_all(_processes(early_config)))
+    made = json.loads(os.environ["IWRS_TEST_SERVICES"])
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    # One with a higher number takes the place of a process that crashed.
+    _urls.update(made[number] if number < len(made) else _start())
     os.environ.update(
         DATABASE_URL=url("test") + "&options=-c%20role%3Diwrs_blinded",
         IWRS_SIDE="blinded",
@@ -43,11 +51,6 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     )
 
 
-def pytest_unconfigure() -> None:
-    while _services:
-        _end(_services.pop())
-
-
 def url(who: str) -> str:
     """A URL of this process's services.
 
@@ -55,8 +58,7 @@ def url(who: str) -> str:
     another database of the superuser, from which to make and drop databases; and of Redis for
     `redis_blinded` and `redis_unblinded`.
     """
-    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    return str(json.loads(os.environ["IWRS_TEST_SERVICES"])[number][who])
+    return _urls[who]
 
 
 def keep_template() -> None:
@@ -75,15 +77,17 @@ def _processes(config: pytest.Config) -> int:
     return asked if isinstance(asked, int) else os.cpu_count() or 1
 
 
-def _start_all(number: int) -> None:
+def _start_all(number: int) -> list[dict[str, str]]:
     keep_template()
-    try:
-        with ThreadPoolExecutor(number) as pool:
-            urls = list(pool.map(lambda _: _start(), range(number)))
-    except BaseException:
-        pytest_unconfigure()
-        raise
-    os.environ["IWRS_TEST_SERVICES"] = json.dumps(urls)
+    service_account()  # made before two threads find it missing
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(lambda _: _start(), range(number)))
+
+
+def _end_all() -> None:
+    with ExitStack() as undo:  # one that cannot be ended leaves no other
+        while _services:
+            undo.callback(_end, _services.pop())
 
 
 def _start() -> dict[str, str]:

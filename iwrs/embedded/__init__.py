@@ -49,7 +49,7 @@ class Services:
         return self.urls_for(self.database)
 
     def urls_for(self, database: str) -> ServiceUrls:
-        """The same URLs for another database of this cluster (tests clone one per worker)."""
+        """The same URLs for another database of this cluster."""
         return ServiceUrls(
             owner=self.postgres.url("iwrs_owner", database),
             blinded=self.postgres.url("iwrs_blinded", database),

@@ -137,7 +137,7 @@ class Postgres:
             # Sorting by code point is the same on every machine and in every C library.
             *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
             # With checksums, a page that is only read may write a record after a checkpoint, and
-            # tests that compare the work of two calls would meet those of other tests by chance.
+            # tests that compare the work of two calls would meet them by chance.
             *(() if self._durable else ("--no-sync", "--no-data-checksums")),
         ]
         options = child_options(self._account)

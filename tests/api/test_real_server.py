@@ -131,7 +131,7 @@ def test_a_key_in_flight_is_refused_and_free_afterwards(server: str, logins: Log
 
 
 def _wait_until_somebody_waits(logins: Logins, holder: psycopg.Connection) -> None:
-    """Until somebody waits for `holder`: others of the server may wait for something else."""
+    """Until somebody waits for `holder`, and for nobody else."""
     owner = logins.owner()
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:

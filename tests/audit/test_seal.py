@@ -37,8 +37,8 @@ def sealed() -> int:
 
 
 def seal_until_closed(superuser: psycopg.Connection) -> None:
-    """Seal until no key that was given can come any more: transactions of other tests, in other
-    databases of the server, hold that up while they last."""
+    """Seal until no key that was given can come any more: sessions that are just ending hold
+    that up while they last."""
     for _ in range(600):
         seal()
         [closed] = superuser.execute(

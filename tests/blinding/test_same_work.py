@@ -17,7 +17,7 @@ from tests import bootstrap
 from tests import factories as make
 from tests.blinding import coupled, hostile
 from tests.paper import told_and_accepted
-from tests.roles import as_unblinded
+from tests.roles import as_unblinded, empty_everything
 
 ChangeArms = Callable[[Mapping[int, str]], dict[int, str]]
 Rewrite = Callable[[str, str], None]  # what differs between the first copy and the second
@@ -190,9 +190,21 @@ def test_the_work_is_the_same_whichever_the_arm(target, settings):
 
 @pytest.mark.parametrize("rewrite", [draws_turned, tracks_swapped], ids=lambda each: each.__name__)
 def test_minimization_does_the_same_work_whichever_track_and_arm_it_takes(committed_db, rewrite):
+    """With other tracks, other kits are given, by their public numbers: a byte that one of them
+    has in common with the row before makes a record shorter. What an arm causes, it causes with
+    other kits too.
+    """
+    always = work_of_minimization(rewrite)
+    if always:
+        empty_everything()
+        always &= work_of_minimization(rewrite)
+    assert always == set()
+
+
+def work_of_minimization(rewrite: Rewrite) -> set[str]:
     target = hostile.a_target(cohorts=2, waiting=8, method="minimization")
     give_both_arms()
-    assert differs_always(target, rewrite) == set()
+    return differs_always(target, rewrite)
 
 
 def give_both_arms() -> None:
@@ -227,8 +239,8 @@ def differs_always(
 ) -> set[str]:
     """What differs between the copies in every attempt.
 
-    Checkpoints (those of other tests that drop a database, too) and other sessions of the server
-    add a record or a page now and then. What an arm causes, it causes each time.
+    Checkpoints (a dropped database makes one, too) and other sessions of the server add a record
+    or a page now and then. What an arm causes, it causes each time.
     """
     visit = _sent_visit_kit(target)
     always: set[str] | None = None
