@@ -75,9 +75,11 @@ def _roles_today(user: User) -> list[Held]:
     at_centres = _AT_CENTRES if settings.SIDE != "unblinded" else ""
     # No place's day is further than one from that of UTC; which one it is, is asked below.
     day, a_day = real_today(), timedelta(days=1)
-    whose_and_when = {"user": user.pk, "first": day - a_day, "last": day + a_day}
     with connection.cursor() as cursor:
-        cursor.execute(_IN_STUDIES + at_centres + _IN_ORDER, whose_and_when)
+        cursor.execute(
+            _IN_STUDIES + at_centres + _IN_ORDER,
+            {"user": user.pk, "first": day - a_day, "last": day + a_day},
+        )
         found = cursor.fetchall()
     return [
         Held(role, code, centre)
