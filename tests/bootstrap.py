@@ -6,10 +6,12 @@ on one server, two plays of one tape would differ: when a page is tidied, which 
 fills next, and when a batch can be sealed depend on every transaction and database of a server.
 """
 
+import atexit
 import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,13 +35,12 @@ _urls: dict[str, str] = {}
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "iwrs.settings"
-    early_config.add_cleanup(_end_all)  # also when the run ends before it began
     if "IWRS_TEST_SERVICES" not in os.environ:
+        _end_when_asked_to()
+        early_config.add_cleanup(_end_all)  # also when the run ends before it began
         os.environ["IWRS_TEST_SERVICES"] = json.dumps(_start_all(_processes(early_config)))
     made = json.loads(os.environ["IWRS_TEST_SERVICES"])
-    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    # One with a higher number takes the place of a process that crashed.
-    _urls.update(made[number] if number < len(made) else _start())
+    _urls.update(made[int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))])
     os.environ.update(
         DATABASE_URL=url("test") + "&options=-c%20role%3Diwrs_blinded",
         IWRS_SIDE="blinded",
@@ -77,6 +78,14 @@ def _processes(config: pytest.Config) -> int:
     return asked if isinstance(asked, int) else os.cpu_count() or 1
 
 
+def _end_when_asked_to() -> None:
+    """Let `kill` and a closed terminal end a run as Ctrl-C does, which leaves no server behind."""
+    for asked in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(asked) is signal.SIG_DFL:  # `nohup` has asked for SIGHUP to be ignored
+            signal.signal(asked, signal.default_int_handler)
+    atexit.register(_end_all)  # what a second Ctrl-C left to threads that were still starting it
+
+
 def _start_all(number: int) -> list[dict[str, str]]:
     keep_template()
     service_account()  # made before two threads find it missing
@@ -111,12 +120,19 @@ def _start() -> dict[str, str]:
 
 
 def _new() -> Services:
-    return start(Path(tempfile.mkdtemp(prefix="iwrs-test-")), database=DATABASE, durable=False)
+    place = Path(tempfile.mkdtemp(prefix="iwrs-test-"))
+    try:
+        return start(place, database=DATABASE, durable=False)
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
 
 
 def _end(made: Services) -> None:
-    made.stop()
-    shutil.rmtree(made.state_dir, ignore_errors=True)
+    try:
+        made.stop()
+    finally:
+        shutil.rmtree(made.state_dir, ignore_errors=True)
 
 
 def _migrate(made: Services) -> None:

@@ -61,7 +61,7 @@ class Logins:
 
 
 _KEPT = "('django_migrations', 'django_content_type', 'auth_permission')"
-_LARGE = 2**20  # bytes; dead rows count too, since nothing vacuums here
+_LARGE = 2**20  # bytes; dead rows count too, since only `blinding.coupled` vacuums
 
 
 def empty_everything() -> None:

@@ -37,8 +37,11 @@ def keep(superuser_url: str, migrate: Callable[[], object]) -> None:
     for old in sorted(kept.parent.glob("*.sql"), key=lambda path: path.stat().st_mtime)[:-_KEPT]:
         old.unlink(missing_ok=True)
     draft = kept.with_suffix(".draft")
-    _run("pg_dump", "-f", str(draft), superuser_url)
-    draft.rename(kept)
+    try:
+        _run("pg_dump", "-f", str(draft), superuser_url)
+        draft.rename(kept)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def is_kept() -> bool:

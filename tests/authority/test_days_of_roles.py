@@ -8,12 +8,11 @@ from django.urls import reverse
 
 from assessments.letters import coordinators
 from enrolment import people
-from enrolment.access import centres_for, held_roles, require, studies_for
+from enrolment.access import centres_for, held_roles, studies_for
 from enrolment.models import CentreRole
 from enrolment.people import Days, Person
 from iwrs.accounts.models import Role, StudyRole, User
 from iwrs.clock import real_today
-from iwrs.permissions import Act
 from iwrs.problems import Invalid
 from tests.factories import TESTER, a_centre, a_study, a_user
 from tests.hostile.walk import signed_in
@@ -53,18 +52,6 @@ def test_a_centre_role_follows_the_calendar_of_the_centre(
         with time_machine.travel(moment, tick=False):
             assert centres_for(again(user)).exists() is counts, moment
             assert bool(coordinators(centre)) is counts, moment
-
-
-def test_a_role_in_the_whole_study_is_recorded_before_one_at_a_centre() -> None:
-    centre = a_centre(a_study(with_list=False), cover=0, active=False)
-    user = a_user(Role.MONITOR)
-    held = {"user": user, "since": date(2026, 3, 10)}
-    CentreRole.objects.create(centre=centre, role=Role.INVESTIGATOR, **held)
-    StudyRole.objects.create(study_code=centre.study.code, role=Role.STUDY_MANAGER, **held)
-    with time_machine.travel(NOON, tick=False):
-        roles = [each.role for each in held_roles(again(user))]
-        assert roles == [Role.STUDY_MANAGER, Role.INVESTIGATOR]
-        assert require(again(user), Act.SEE_SUBJECTS, centre).role == Role.STUDY_MANAGER
 
 
 def test_a_study_role_follows_utc() -> None:

@@ -45,6 +45,7 @@ def _fill_holes() -> None:
             " WHERE schemaname IN ('public', 'unblinded') AND tableowner = current_user"
             " AND pg_relation_size(format('%I.%I', schemaname, tablename)) > 0"
         ).fetchone()[0]
+        owner.execute("SET lock_timeout = '10s'")  # of a session that a test before has left open
         owner.execute(f"VACUUM FULL {tables}")
 
 

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import psutil
 import psycopg
 import pytest
 
-from iwrs.embedded import EmbeddedError, Services, postgres, start
+from iwrs.embedded import Services, start
 from iwrs.provision import ROLES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -204,47 +203,19 @@ def test_test_login_inherits_nothing_and_may_become_each_role(services: Services
         server.execute("DROP OWNED BY iwrs_test; DROP ROLE iwrs_test")
 
 
-# Databases for tests
+# More databases
 
 
-def test_a_database_is_created_cloned_and_dropped(services: Services) -> None:
-    services.postgres.create_database("pattern")
-    with connect(services.urls_for("pattern").owner) as session:
-        session.execute("CREATE TABLE kept AS SELECT 7 AS x")
-    services.postgres.create_database("copy", template="pattern")
-    with connect(services.urls_for("copy").owner) as session:
-        assert session.execute("SELECT x FROM kept").fetchone() == (7,)
-        services.postgres.drop_database("copy")  # although somebody is connected
-    with (
-        connect(services.urls_for("pattern").blinded) as session,
-        pytest.raises(psycopg.errors.InsufficientPrivilege),
-    ):
-        session.execute("CREATE TEMPORARY TABLE own (x int)")
-    services.postgres.drop_database("pattern")
-    services.postgres.drop_database("pattern")
+def test_a_database_is_dropped_although_somebody_is_connected(services: Services) -> None:
+    services.postgres.provision("other")
+    with connect(services.postgres.url("iwrs_blinded", "other")) as session:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            session.execute("CREATE TEMPORARY TABLE own (x int)")
+        services.postgres.drop_database("other")
+    services.postgres.drop_database("other")
     with services.postgres.superuser() as server:
         left = server.execute("SELECT datname FROM pg_database ORDER BY 1").fetchall()
     assert left == [("iwrs",), ("postgres",), ("template0",), ("template1",)]
-
-
-def test_cloning_waits_until_the_template_is_free(services: Services) -> None:
-    session = connect(services.urls.owner)
-    closing = threading.Timer(0.5, session.close)
-    closing.start()
-    services.postgres.create_database("copy", template="iwrs")
-    closing.join()
-    services.postgres.drop_database("copy")
-
-
-def test_cloning_gives_up_with_a_message(
-    services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(postgres, "SECONDS_TO_RETRY", 0.1)
-    with (
-        connect(services.urls.owner),
-        pytest.raises(EmbeddedError, match=r'(?s)"iwrs" is being accessed.*Close those'),
-    ):
-        services.postgres.create_database("copy", template="iwrs")
 
 
 # The command
@@ -272,6 +243,6 @@ def test_provisioning_command_serves_a_running_server(services: Services) -> Non
         }
     )
     assert (done.returncode, done.stderr) == (0, "")
-    with connect(services.urls_for("second").owner) as session:
+    with connect(services.postgres.url("iwrs_owner", "second")) as session:
         session.execute("CREATE TABLE kept (x int)")
     services.postgres.drop_database("second")
