@@ -125,6 +125,7 @@ class SubjectPage(Page):
         subject = get_object_or_404(found, pk=pk)
         definition = subject.study.definition
         may = {act for act in Act if allowed(self.person, act, subject.centre)}
+        sees_breaks = Act.SEE_CODE_BREAKS in may
         steps = next_steps(subject, definition, may, clock.today(subject.centre.time_zone))
         context = {
             "subject": subject,
@@ -133,8 +134,9 @@ class SubjectPage(Page):
             "answers": answers_as_read(subject, definition),
             "unanswered": self._unanswered(subject),
             "verified": verified_as_read(subject, definition),
-            "signatures": self._signatures(subject, Act.SEE_CODE_BREAKS in may),
-            "timeline": timeline(subject, definition, code_breaks=Act.SEE_CODE_BREAKS in may),
+            "code_broken": sees_breaks and subject.unblinded_at is not None,
+            "signatures": self._signatures(subject, sees_breaks),
+            "timeline": timeline(subject, definition, code_breaks=sees_breaks),
         }
         return render(request, "trial/subject.html", context)
 
