@@ -12,7 +12,10 @@ from django.db import models
 
 # Tables without a history that are sealed with it: each row is written once and never changed, and
 # is its own record. Their key is one whole number.
-RECORDS: tuple[str, ...] = ("accounts_signinevent", "audit_access", "audit_review")
+RECORDS: tuple[str, ...] = (
+    *("accounts_signinevent", "audit_access", "audit_review"),
+    "signatures_signedrecord",
+)
 
 ModelT = TypeVar("ModelT", bound=type[models.Model])
 

@@ -68,6 +68,7 @@ class Randomization(models.Model):
         return self.number
 
 
+@audited
 class CodeBreakRequest(models.Model):
     """A signed request to see one subject's treatment.
 
@@ -100,6 +101,7 @@ class CodeBreakRequest(models.Model):
         return "Shown once" if self.revealed_at else "Not shown"
 
 
+@audited
 class CodeBreakRefusal(models.Model):
     """A code break that was refused: written once, with the database's own time."""
 

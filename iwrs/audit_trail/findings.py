@@ -13,6 +13,7 @@ class Kind(StrEnum):
     DATED_BACK = "dated back"
     SEAL = "seal changed"
     CHAIN = "chain broken"
+    END = "end removed"
     ROOTS = "not as exported"
 
 
@@ -37,6 +38,8 @@ class Finding:
             Kind.SEAL: f"The seal of {self.table} in batch {self.batch} was changed.",
             Kind.CHAIN: f"Batch {self.batch} does not continue the chain: a batch was changed, "
             "removed or inserted.",
+            Kind.END: f"{self.table} had been sealed up to row {self.row}: the last batches were "
+            f"removed, from batch {self.batch} on.",
             Kind.ROOTS: f"Batch {self.batch} is not the one whose root was exported.",
         }
         return f"{self.kind.capitalize()}, {self.side} side: {texts[self.kind]}"

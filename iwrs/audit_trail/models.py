@@ -56,7 +56,7 @@ class Segment(models.Model):
 
 
 class Mark(models.Model):
-    """How far each table is sealed: the sealing's own bookmark, checked against the chain.
+    """How far each table is sealed: the sealing's own bookmark. No batch ends before it.
 
     Keys are given before the commit, so a lower key may become visible after a higher one. `seen`
     is the highest key at some moment and `seen_before` the first transaction that began after it:

@@ -2,7 +2,8 @@
 
 The rows are read as text and hashed here: no function stored in the database is trusted. What a
 seal cannot show is a row that was changed or removed before it was sealed, or a chain that its
-owner made anew as a whole; the second is found by comparing with exported roots.
+owner made anew as a whole, or cut off with its bookmarks; those are found by comparing with
+exported roots.
 """
 
 from collections.abc import Iterator
@@ -73,6 +74,7 @@ def verify(side: str) -> Report:
         report.last_chain = chain.link
         for table in tables.values():
             _not_sealed(cursor, report, schema, table)
+        _cut_off(cursor, report, schema)
     report.findings.sort()
     return report
 
@@ -165,6 +167,20 @@ def _not_sealed(cursor: Any, report: Report, schema: str, table: SealedTable) ->
             report.findings.append(Finding(report.side, batch, table.name, key, Kind.INSERTED))
         else:
             report.waiting += 1
+
+
+_FURTHER = """
+    SELECT m.table_name, m.complete_to FROM {schema}.audit_mark m
+     WHERE m.complete_to > coalesce((SELECT max(last_id) FROM {schema}.audit_segment s
+                                      WHERE s.table_name = m.table_name), 0)
+"""
+
+
+def _cut_off(cursor: Any, report: Report, schema: str) -> None:
+    """Tables whose bookmark is further than any batch: the end of the chain was removed."""
+    cursor.execute(_FURTHER.format(schema=schema))
+    for table, key in cursor.fetchall():
+        report.findings.append(Finding(report.side, report.batches + 1, table, key, Kind.END))
 
 
 def _quoted(name: str) -> str:

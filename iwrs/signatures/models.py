@@ -24,6 +24,9 @@ class SignedRecord(models.Model):
     record_pk = models.BigIntegerField()
     canonical = models.TextField(help_text="The record as it was signed.")
     sha256 = models.CharField(max_length=64, help_text="Of the canonical text.")
+    shown_sha256 = models.CharField(
+        max_length=64, blank=True, db_default="", help_text="Of the record that the page showed."
+    )
     time_zone = models.CharField(max_length=50, help_text="Where it was signed.")
     signed_at = models.DateTimeField(db_default=Now(), help_text="The database's clock.")
 

@@ -118,6 +118,7 @@ def keep(
         record_pk=record.pk,
         canonical=record.canonical,
         sha256=record.sha256,
+        shown_sha256=signature.shown,
         time_zone=time_zone,
     )
 

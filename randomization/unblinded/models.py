@@ -93,6 +93,7 @@ class StratumCursor(models.Model):
         return self.used + self.apart
 
 
+@audited
 class CallRelease(models.Model):
     """That somebody looked at the abandoned calls of a stratum or a centre, and let it go on.
 
@@ -165,6 +166,7 @@ class Allocation(models.Model):
         return f"{self.subject_id}"
 
 
+@audited
 class ForcedAllocation(models.Model):
     """The arm of one subject that was known before the subject was randomized.
 

@@ -90,6 +90,14 @@ def test_a_colleagues_components_sign_nothing(site, subject, investigator):
 
 
 @pytest.mark.requirement("REQ-038")
+def test_the_hash_of_what_was_shown_is_kept(site, subject, investigator):
+    address = reverse("randomize", args=[subject.pk])
+    typed = components(site.investigator, investigator.get(address))
+    assert investigator.post(address, typed).status_code == 302
+    assert SignedRecord.objects.get().shown_sha256 == typed["shown"]
+
+
+@pytest.mark.requirement("REQ-038")
 def test_a_record_that_changed_after_it_was_shown_is_not_signed(site, subject, investigator):
     address = reverse("randomize", args=[subject.pk])
     typed = components(site.investigator, investigator.get(address))

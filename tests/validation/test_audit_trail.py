@@ -36,12 +36,9 @@ WITHOUT_HISTORY = {
     "SupplyRun": "a queue; what a run did is in audited rows",
     "SignInEvent": "written once; each row is its own record, with the database's time",
     # written once by a gate or an import, changed by nobody: each row is its own record
-    "CodeBreakRequest": "written by gate.code_break_request, with who, why and when",
-    "CodeBreakRefusal": "written once, with the database's time, changed by nobody",
     "KitAssignment": "written by gate.assign_kit",
     "KitImport": "who imported which file, and when",
     "ListEntry": "frozen with its list, whose fingerprint is published",
-    "ForcedAllocation": "written once, with who, why and when",
     "Decision": "written once by gate.allocate",
     "Margin": "written once by gate.allocate, a new row for each place",
     "ListOrigin": "written once with its list, changed by nobody",
@@ -59,8 +56,7 @@ WITHOUT_HISTORY = {
     "Mark": "how far each table is sealed",
     "Access": "a look at a sensitive page: written once, then sealed",
     "Review": "a period that was reviewed: written once, then sealed",
-    "CallRelease": "written once, with who, why and when",
-    "SignedRecord": "written once, stamped and checked by the database, changed by nobody",
+    "SignedRecord": "stamped and checked by the database: written once, then sealed",
     "SigningState": "counts wrong tries to sign; who is told of a lock gets a letter",
     "Tally": "a count of audited rows, kept by a trigger",
     # simulations: what was asked is written once, the results follow from it

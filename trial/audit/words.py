@@ -87,6 +87,11 @@ NOUNS = {
     "iwrs.study": Noun("study", ("code",)),
     "iwrs.studyversion": Noun("study definition, version", ("number",)),
     "randomization.allocation": Noun("allocation", ()),
+    "randomization.callrelease": Noun("release of abandoned calls of", ("name",)),
+    "randomization.codebreakassessment": Noun("assessment of a code break", ()),
+    "randomization.codebreakrefusal": Noun("refused code break", ()),
+    "randomization.codebreakrequest": Noun("code break", ()),
+    "randomization.forcedallocation": Noun("arm known before the randomization", ()),
     "randomization.listextension": Noun("extension of a list", ("part",)),
     "randomization.lateentry": Noun("late entry of a randomization", ()),
     "randomization.listcommitment": Noun("published list", ()),
@@ -149,6 +154,7 @@ _SILENT = {
     "fact",
     "record",
     "told",
+    "transaction",
 }
 
 # Who may not know of code breaks reads no line of these acts and tables, and never these fields.
