@@ -76,7 +76,10 @@ def without_sealed_file(row: dict[str, Any]) -> dict[str, Any]:
     if row.get("record_kind") != "release of an extract":
         return row
     text = re.sub(r'("SHA-256":)"[0-9a-f]{64}"', r'\1"<sealed file>"', str(row["canonical"]))
-    return row | {"canonical": text, "sha256": "<of a record with a sealed file>"}
+    hidden = row | {"canonical": text, "sha256": "<of a record with a sealed file>"}
+    if row["shown_sha256"] == row["sha256"]:
+        hidden["shown_sha256"] = hidden["sha256"]
+    return hidden
 
 
 def cookie(header: str) -> str:
