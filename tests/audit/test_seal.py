@@ -1,6 +1,10 @@
 """The audit trail is sealed, and what is done to it afterwards is found, whoever did it."""
 
+import hashlib
 import json
+import re
+import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -172,8 +176,7 @@ def test_a_chain_made_anew_by_the_owner_is_found_by_exported_roots(
     sealed: int, superuser: psycopg.Connection, tmp_path: Path
 ) -> None:
     exported = tmp_path / "roots.json"
-    request = export(exported)
-    assert request.read_bytes()[:1] == b"\x30"  # DER: a sequence
+    export(exported)
     assert compare(exported) == []
     superuser.execute("TRUNCATE audit_segment, audit_batch, audit_mark")
     superuser.execute(f"UPDATE {TABLE} SET failure_reason = 'forged'")
@@ -182,6 +185,48 @@ def test_a_chain_made_anew_by_the_owner_is_found_by_exported_roots(
     assert [each.kind for each in compare(exported)] == [Kind.ROOTS, Kind.ROOTS]
     with pytest.raises(CommandError, match="Batch 1 is not the one whose root was exported"):
         call_command("audit", "verify", "--roots", str(exported))
+
+
+def parts(der: bytes) -> list[tuple[int, bytes]]:
+    """The values that stand one after the other in DER: the tag and the content of each."""
+    found = []
+    while der:
+        length, begin = der[1], 2
+        if length > 0x80:  # then so many bytes say how long it is
+            begin += length - 0x80
+            length = int.from_bytes(der[2:begin])
+        assert length != 0x80
+        assert len(der) >= begin + length
+        found.append((der[0], der[begin : begin + length]))
+        der = der[begin + length :]
+    return found
+
+
+@pytest.mark.requirement("REQ-031")
+def test_the_request_for_a_time_stamp_names_the_exported_file(sealed: int, tmp_path: Path) -> None:
+    """RFC 3161, 2.4.1, read by hand; and by OpenSSL where the machine has it."""
+    exported = tmp_path / "roots.json"
+    request = export(exported)
+    digest = hashlib.sha256(exported.read_bytes()).digest()
+    [(sequence, body)] = parts(request.read_bytes())
+    version, (tag, imprint), *rest = parts(body)
+    assert (sequence, version, tag) == (0x30, (0x02, b"\x01"), 0x30)
+    (tag, algorithm), hashed = parts(imprint)
+    assert tag == 0x30
+    sha256 = bytes.fromhex("608648016503040201")  # 2.16.840.1.101.3.4.2.1
+    assert parts(algorithm) == [(0x06, sha256), (0x05, b"")]
+    assert hashed == (0x04, digest)
+    *nonce, wants_certificate = rest
+    assert [tag for tag, _ in nonce] == [0x02]
+    assert wants_certificate == (0x01, b"\xff")
+    if program := shutil.which("openssl"):
+        asked = [program, "ts", "-query", "-in", str(request), "-text"]
+        said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+        assert "Version: 1" in said
+        assert "Hash Algorithm: sha256" in said
+        assert "Certificate required: yes" in said
+        dumped = re.findall(r"^ +[0-9a-f]{4} - ((?:[0-9a-f]{2}[ -])+)", said, re.MULTILINE)
+        assert bytes.fromhex(re.sub(r"[ -]", "", "".join(dumped))) == digest
 
 
 @pytest.mark.parametrize(

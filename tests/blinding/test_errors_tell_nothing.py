@@ -5,6 +5,7 @@ import re
 import psycopg
 import pytest
 
+from enrolment.models import Subject
 from tests.blinding import catalogue, hostile
 from tests.blinding.hostile import Target, a_target
 from tests.roles import Logins
@@ -55,30 +56,112 @@ def said(error: psycopg.Error) -> str:
     return " ".join(getattr(error.diag, part) or "" for part in PARTS) + str(error)
 
 
-def test_wrong_calls_of_the_gates(eve, target, telling):
-    planned = hostile.plan(eve, target.waiting[0])
+# Calls of every gate, right and wrong. The names in brackets are those of `keys_of`.
+RIGHT = {  # in an order in which each finds what it needs
+    "next_on_paper": "{waiting}, '0000', '0000', now()::date + 60",
+    "has_cover": "{centre}, now()::date + 60",
+    "allocate": "{waiting}",
+    "assign_kit": "{planned}, now()::date, now()::date + 60, now()",
+    "code_break_request": "{treated}, 'Eve', 'emergency', 'because'",
+    "code_break_reveal": "{asked}, now()",
+    "code_break_opening": "{treated}, 'Eve', 'Eve', 'emergency', 'because', now()",
+    "code_break_counts": "{study}",
+    "recipient_fingerprint": "{study}, 'dsmb'",
+}
+WRONG = {
+    "allocate": ["0", "NULL", "9223372036854775807", "{treated}", "{treated}, NULL"],
+    "assign_kit": [
+        "0, now()::date, now()::date, now()",
+        "NULL, NULL, NULL, NULL",
+        "{planned}, now()::date, now()::date, now()",
+        "{planned}, 'infinity', 'infinity', now()",
+        "{planned}, now()::date, '-infinity', now()",
+    ],
+    "code_break_request": [
+        "0, 'a', 'b', 'c'",
+        "NULL, NULL, NULL, NULL",
+        "{waiting}, 'a', 'b', 'c'",
+        "{treated}, 'a', ' ', 'c'",
+        "{treated}, repeat('x', 300), 'b', 'c'",
+    ],
+    "code_break_reveal": ["0, now()", "NULL, NULL"],
+    "code_break_opening": [
+        "0, 'a', 'b', 'c', 'd', now()",
+        "NULL, NULL, NULL, NULL, NULL, NULL",
+        "{waiting}, 'a', 'b', 'c', 'd', now()",
+        "{treated}, 'a', 'b', 'c', 'd', '-infinity'",
+        "{treated}, 'a', 'b', 'c', 'd', 'infinity'",
+        "{treated}, 'a', '', 'c', 'd', now()",
+        "{treated}, repeat('x', 300), 'b', 'c', 'd', now()",
+    ],
+    "next_on_paper": [
+        "0, '0000', '0000', now()::date",
+        "NULL, NULL, NULL, NULL",
+        "{treated}, '0000', '0000', now()::date",
+    ],
+    # What these know nothing of they do not refuse: see NOTHING.
+    "code_break_counts": ["0", "NULL", "-9223372036854775808"],
+    "has_cover": ["0, now()::date", "NULL, NULL", "9223372036854775807, 'infinity'"],
+    "recipient_fingerprint": ["0, 'dsmb'", "NULL, NULL", "0, repeat('x', 100000)"],
+}
+NOTHING = {"code_break_counts": [0, 0], "has_cover": False, "recipient_fingerprint": None}
+
+
+def keys_of(eve: psycopg.Connection, target: Target, waiting: Subject) -> dict[str, int]:
+    """Rows that the gates are asked about, a planned dispensation and a code break among them."""
+    return {
+        "treated": target.treated.pk,
+        "waiting": waiting.pk,
+        "planned": hostile.plan(eve, waiting),
+        "asked": hostile.request(eve, target.treated),
+        "centre": target.centre.pk,
+        "study": target.study.pk,
+    }
+
+
+def test_every_gate_is_called_rightly_and_wrongly(eve):
+    gates = catalogue.column(
+        eve, "SELECT proname FROM pg_proc WHERE pronamespace = 'gate'::regnamespace"
+    )
+    assert sorted(RIGHT) == sorted(gates)
+    assert sorted(WRONG) == sorted(gates)
+
+
+@pytest.mark.parametrize("gate", WRONG)
+def test_wrong_calls_of_the_gates(eve, target, telling, gate):
+    keys = keys_of(eve, target, target.waiting[0])
     texts = []
-    for call in (
-        "gate.allocate(0)",
-        "gate.allocate(NULL)",
-        "gate.allocate(9223372036854775807)",
-        f"gate.allocate({target.treated.pk})",
-        "gate.assign_kit(0, now()::date, now()::date, now())",
-        "gate.assign_kit(NULL, NULL, NULL, NULL)",
-        f"gate.assign_kit({planned}, now()::date, now()::date, now())",
-        f"gate.assign_kit({planned}, 'infinity', 'infinity', now())",
-        f"gate.assign_kit({planned}, now()::date, '-infinity', now())",
-        "gate.code_break_request(0, 'a', 'b', 'c')",
-        f"gate.code_break_request({target.treated.pk}, repeat('x', 300), 'b', 'c')",
-        "gate.code_break_reveal(0, now())",
-        "gate.code_break_reveal(NULL, NULL)",
-    ):
+    for arguments in WRONG[gate]:
+        call = f"SELECT gate.{gate}({arguments.format(**keys)})"
+        if gate in NOTHING:
+            assert eve.execute(call).fetchone() == (NOTHING[gate],)
+            continue
         with pytest.raises(psycopg.Error) as refused:
-            eve.execute(f"SELECT {call}")
+            eve.execute(call)
         assert refused.value.diag.message_primary == "refused"
         assert refused.value.sqlstate[:2] == "IW"
         texts.append(said(refused.value))
     assert [text for text in texts if telling.search(text)] == []
+
+
+@pytest.mark.parametrize("gate", RIGHT)
+def test_no_gate_says_what_it_could_not_read(eve, target, telling, logins, gate):
+    """Also the gates that refuse no arguments: somebody holds whatever they would look at."""
+    arguments = RIGHT[gate].format(**keys_of(eve, target, target.waiting[0]))
+    eve.execute("SET lock_timeout = '200ms'")
+    # The session knows the gate already: it comes to its own tables, not to their names.
+    hostile.refusal(eve.execute, f"SELECT gate.{gate}({WRONG[gate][1]})")
+    owner = logins.owner()
+    tables = catalogue.relations(owner, "public", "r") + catalogue.relations(
+        owner, "unblinded", "r"
+    )
+    with owner.transaction(force_rollback=True):
+        owner.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(psycopg.Error) as refused:
+            eve.execute(f"SELECT gate.{gate}({arguments})")
+    assert refused.value.diag.message_primary == "refused"
+    assert refused.value.sqlstate in {"55P03", "IW500"}
+    assert not telling.search(said(refused.value))
 
 
 @pytest.mark.requirement("REQ-054")
@@ -181,7 +264,9 @@ HOSTILE_SETTINGS = [
 def test_no_setting_makes_a_gate_talk(logins):
     """At commit PostgreSQL may print its own checks of foreign keys, which carry no values."""
     target = a_target(waiting=len(HOSTILE_SETTINGS))
-    telling = re.compile(rf"\b({arms_of(target)})\b|cover_kit\b|kit_content\b|stratum_cursor\b")
+    read_alone = "cover_kit|kit_content|stratum_cursor|code_break_budget|recipient_key|paper_cover"
+    telling = re.compile(rf"\b({arms_of(target)})\b|\b({read_alone})\b")
+    logins.owner().execute("UPDATE unblinded.code_break_budget SET per_hour = 100")
     notices: list[str] = []
     for settings, subject in zip(HOSTILE_SETTINGS, target.waiting, strict=True):
         with logins.blinded() as eve:
@@ -189,8 +274,10 @@ def test_no_setting_makes_a_gate_talk(logins):
                 lambda told: notices.append(" ".join(getattr(told, part) or "" for part in PARTS))
             )
             eve.execute(settings)
+            keys = keys_of(eve, target, subject)
             with eve.transaction():
-                hostile.take_kit(eve, subject)
+                for gate, arguments in RIGHT.items():
+                    eve.execute(f"SELECT gate.{gate}({arguments.format(**keys)})")
     assert len(notices) > 10
     assert [text for text in notices if telling.search(text)] == []
 

@@ -145,14 +145,55 @@ def test_a_seed_does_not_choose_the_kit(blinded, target, logins, seed):
 
 
 @pytest.mark.requirement("REQ-026")
-def test_a_forged_context_does_not_sign_history(blinded, target):
-    """History says which login wrote, whatever the session claims about who acts."""
-    with blinded.transaction():
-        blinded.execute("SELECT set_config('pghistory.context_metadata', '{\"by\": \"x\"}', true)")
-        with pytest.raises(errors.InsufficientPrivilege), blinded.transaction():
-            blinded.execute("UPDATE public.pghistory_context SET metadata = '{}'")
-        with pytest.raises(errors.InsufficientPrivilege), blinded.transaction():
-            blinded.execute("SELECT public._pgh_attach_context()")
+def test_a_forged_context_changes_no_history_and_no_time(blinded, target):
+    """All of a side share one login, so who acts is what the session says: a forged name is kept as
+    it was given. What was changed, when, and what history held before are not the session's to say.
+    """
+    history = "SELECT * FROM enrolment_centreevent WHERE id = %s ORDER BY pgh_id"
+    before = blinded.execute(history, [target.centre.pk]).fetchall()
+    [act, now] = blinded.execute(
+        "SELECT pgh_context_id::text, clock_timestamp() FROM enrolment_centreevent WHERE id = %s"
+        " ORDER BY pgh_id DESC LIMIT 1",
+        [target.centre.pk],
+    ).fetchone()
+    rename_as(blinded, target, act, '{"by": "x", "pgh_created_at": "2001-01-01"}')
+    for statement in (
+        "UPDATE public.enrolment_centreevent SET pgh_context = NULL",
+        "UPDATE public.pghistory_context SET metadata = '{}'",
+        "SELECT public._pgh_attach_context()",
+    ):
+        with pytest.raises(errors.InsufficientPrivilege):
+            blinded.execute(statement)
+    after = blinded.execute(history, [target.centre.pk]).fetchall()
+    assert after[:-1] == before
+    written = blinded.execute(
+        "SELECT name, pgh_label, pgh_context ->> 'by',"
+        " pgh_created_at BETWEEN %s AND clock_timestamp()"
+        " FROM enrolment_centreevent WHERE id = %s ORDER BY pgh_id DESC LIMIT 1",
+        [now, target.centre.pk],
+    ).fetchone()
+    assert written == ("forged", "update", "x", True)
+
+
+@pytest.mark.parametrize(("act", "metadata"), [("none", "{}"), ("", "{"), ("", "x")])
+def test_what_history_cannot_keep_does_not_happen(blinded, target, act, metadata):
+    with pytest.raises(errors.DataError):
+        rename_as(blinded, target, act, metadata)
+    target.centre.refresh_from_db()
+    assert target.centre.name != "forged"
+
+
+def rename_as(login: psycopg.Connection, target: Target, act: str, metadata: str) -> None:
+    """Change an audited row, having said which act it is and who does it as `iwrs.acts` does."""
+    with login.transaction():
+        login.execute(
+            "SELECT set_config('pghistory.context_id', %s, true),"
+            " set_config('pghistory.context_metadata', %s, true)",
+            [act, metadata],
+        )
+        login.execute(
+            "UPDATE enrolment_centre SET name = 'forged' WHERE id = %s", [target.centre.pk]
+        )
 
 
 def test_locks_of_a_supply_run_name_the_study_only(blinded, target):

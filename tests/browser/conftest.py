@@ -1,10 +1,12 @@
 """A real browser on a real web process, which holds the blinded login and nothing more."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from iwrs.accounts.models import User
@@ -19,6 +21,11 @@ DESKTOP = {"width": 1280, "height": 900}
 expect.set_options(timeout=30_000)
 
 
+def code_of(secret: str) -> str:
+    """What an app with this secret shows now."""
+    return format_hotp_value(hotp_value(secret, int(time.time()) // 30))
+
+
 @pytest.fixture
 def portal(committed_db: None, logins: Logins, tmp_path: Path) -> Iterator[SimpleNamespace]:
     """A small study and the address of a portal that serves it."""
@@ -30,10 +37,14 @@ def portal(committed_db: None, logins: Logins, tmp_path: Path) -> Iterator[Simpl
 
 @pytest.fixture
 def visit(chromium: Browser, portal: SimpleNamespace) -> Iterator[Callable[..., Page]]:
-    """Open the portal as a person: `visit(user, viewport=PHONE, java_script=False)`."""
+    """Open the portal as a person: `visit(user, viewport=PHONE, java_script=False)`, with the
+    secret of the person's app when there is one.
+    """
     opened: list[BrowserContext] = []
 
-    def as_person(user: User, *, viewport: dict[str, int], java_script: bool = True) -> Page:
+    def as_person(
+        user: User, *, viewport: dict[str, int], java_script: bool = True, secret: str = ""
+    ) -> Page:
         context = chromium.new_context(
             viewport=viewport,
             java_script_enabled=java_script,
@@ -46,6 +57,10 @@ def visit(chromium: Browser, portal: SimpleNamespace) -> Iterator[Callable[..., 
         page.get_by_label("E-mail address").fill(user.email)
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Sign in", exact=True).click()
+        if secret:
+            page.get_by_role("heading", name="Second step").wait_for()
+            page.get_by_label("Code").fill(code_of(secret))
+            page.get_by_role("button", name="Sign in", exact=True).click()
         page.get_by_role("heading", name="Home").wait_for()
         return page
 

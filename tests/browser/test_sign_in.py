@@ -1,17 +1,15 @@
 """Passkeys in a real browser with a virtual authenticator; and an app's code without JavaScript."""
 
 import re
-import time
 from collections.abc import Iterator
 
 import pytest
-from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.contrib.sessions.models import Session
 from django.urls import reverse
 from playwright.sync_api import Browser, Page, expect
 
 from iwrs.accounts.models import SignInEvent
-from tests.browser.conftest import DESKTOP, PASSWORD, PHONE
+from tests.browser.conftest import DESKTOP, PASSWORD, PHONE, code_of
 
 VIRTUAL = {
     "protocol": "ctap2",
@@ -139,10 +137,6 @@ def test_an_app_is_set_up_and_used_on_a_phone_without_javascript(chromium: Brows
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.get_by_role("heading", name="Home").wait_for()
     context.close()
-
-
-def code_of(secret: str) -> str:
-    return format_hotp_value(hotp_value(secret, int(time.time()) // 30))
 
 
 @pytest.mark.requirement("REQ-022")

@@ -3,13 +3,18 @@ queries."""
 
 from datetime import UTC, date, datetime, timedelta
 
+import pyrage
 import pytest
 from django.urls import reverse
 
 from dsmb.models import DataCut, Extract
+from dsmb.records import extract_record
+from dsmb.unblinded.services import register_recipient_key
 from iwrs import clock
 from iwrs.accounts.models import StudyRole
+from iwrs.actors import SYSTEM
 from iwrs.models import Study
+from iwrs.signatures.models import SignedRecord
 from tests.factories import (
     a_centre,
     a_cohort,
@@ -191,6 +196,37 @@ def test_extracts_show_a_word_a_size_and_a_fingerprint_and_give_the_sealed_file(
     assert "attachment" in answer.headers["Content-Disposition"]
     extract.refresh_from_db()
     assert extract.status == "released"
+
+
+def test_an_extract_is_requested_with_a_reason_and_a_signature(site, signed_in):
+    administrator = signed_in(site.administrator)
+    cut = DataCut.objects.create(
+        study=site.study, cut_on=clock.today(), reason="Look", made_by="A", made_at=clock.now()
+    )
+    public = str(pyrage.x25519.Identity.generate().to_public())
+    with as_unblinded():
+        register_recipient_key(site.study, "dsmb", public, by=SYSTEM)
+    address = reverse("request-extract", args=[site.study.code])
+    typed = {"cut": cut.pk, "recipient": "dsmb", "reason": "Interim analysis"}
+    for wrong in ({"password": "guess"}, {"signer": site.study_manager.email}, {"password": ""}):
+        refused = sign_page(administrator, site.administrator, address, typed, **wrong)
+        assert refused.status_code == 422
+    stale = sign_page(administrator, site.administrator, address, typed, shown="0" * 64)
+    assert stale.status_code == 409
+    assert not Extract.objects.exists()
+    assert not SignedRecord.objects.exists()
+    unsaid = typed | {"reason": ""}
+    assert sign_page(administrator, site.administrator, address, unsaid).status_code == 422
+    assert not Extract.objects.exists()
+    assert sign_page(administrator, site.administrator, address, typed).status_code == 302
+    made = Extract.objects.get()
+    assert (made.cut, made.recipient, made.reason) == (cut, "dsmb", "Interim analysis")
+    assert (made.status, made.requested_by) == ("queued", str(site.administrator))
+    kept = SignedRecord.objects.get()
+    assert (kept.user, kept.role) == (site.administrator, "administrator")
+    assert kept.meaning == "I ask for this sealed extract of the study's data"
+    assert (kept.record_kind, kept.record_pk) == ("extract", made.pk)
+    assert kept.sha256 == extract_record(made).sha256
 
 
 def test_a_replayed_simulated_study_says_so_and_lives_at_its_own_time(site, signed_in):

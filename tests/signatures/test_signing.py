@@ -1,18 +1,22 @@
 """Signing on the portal: two components, the record that was shown, and what is kept of it."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from html import unescape
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.core import mail
-from django.db import connection
+from django.db import ProgrammingError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from assessments.corrections.services import correction_record
+from dispensing.records import reduction_record
 from enrolment.records import screening_record
 from enrolment.services import change_answers
 from iwrs import clock, outbox
 from iwrs.signatures.models import SignedRecord, SigningState
+from iwrs.signatures.services import signatures_of
 from tests.factories import (
     TESTER,
     a_centre,
@@ -133,6 +137,54 @@ def test_a_later_change_of_the_record_shows(site, subject, investigator):
     page = investigator.get(reverse("subject", args=[subject.pk])).content.decode()
     assert "Signed version differs" in page
     assert SignedRecord.objects.get().sha256 in page
+
+
+@pytest.mark.requirement("REQ-038")
+def test_a_dose_reduction_that_is_corrected_shows_and_its_correction_never_changes(
+    site, subject, investigator
+):
+    """A correction is written once, for good, and holds nothing of another row that can change."""
+    randomize(subject, by=TESTER)
+    today = clock.today("Europe/Paris").isoformat()
+    typed = {"on": today, "reason": "Rash"}
+    address = reverse("reduce-dose", args=[subject.pk, "study_drug"])
+    assert sign_page(investigator, site.investigator, address, typed).status_code == 302
+    at = reverse("subject", args=[subject.pk])
+    assert "Signed version differs" not in investigator.get(at).content.decode()
+    [reduction] = subject.dose_reductions.all()
+    typed = {"reduced_on": today, "reason": "Stomatitis", "why": "Read the wrong line"}
+    address = reverse("correct", args=["reduction", reduction.pk])
+    assert sign_page(investigator, site.investigator, address, typed).status_code == 302
+    reduced, corrected = SignedRecord.objects.order_by("pk")
+    page = investigator.get(at).content.decode()
+    assert page.count("Signed version differs") == 1
+    reduction.refresh_from_db()
+    [made] = subject.corrections.all()
+    shown = signatures_of([reduction_record(reduction), correction_record(made)])
+    assert [(each.signature, each.differs) for each in shown] == [
+        (reduced, True),
+        (corrected, False),
+    ]
+    for field in ("was", "now", "told", "name", "reason", "in_error"):
+        with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
+            subject.corrections.update(**{field: getattr(made, field)})
+
+
+@pytest.mark.requirement("REQ-038")
+@pytest.mark.parametrize(
+    "change", [{"name": "Another"}, {"time_zone": "UTC"}, {"ethics_approved_on": date(2020, 1, 1)}]
+)
+def test_a_later_change_of_an_activated_centre_shows(site, signed_in, change):
+    planned = a_centre(site.study, active=False, cover=0)
+    a_drill(planned)
+    manager = signed_in(site.study_manager)
+    day = (clock.today("Europe/Paris") - timedelta(days=9)).isoformat()
+    address = reverse("activate-centre", args=[planned.pk])
+    sign_page(manager, site.study_manager, address, {"ethics_approved_on": day})
+    type(planned).objects.filter(pk=planned.pk).update(**change)
+    page = manager.get(reverse("centre", args=[planned.pk])).content.decode()
+    assert "Signed version differs" in page
+    assert SignedRecord.objects.get().canonical in unescape(page)
 
 
 def test_twice_gives_the_first_answer_and_one_signature(site, subject, investigator):
