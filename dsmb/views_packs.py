@@ -16,15 +16,19 @@ from iwrs.permissions import Act
 
 
 class Packs(StudyAct):
-    """Each centre's newest pack: how old it is and what it does not cover."""
+    """Each centre's newest pack: how old it is and what it does not cover.
 
-    act = Act.KEEP_PACKS
+    Who does not keep the packs reads the facts only, and is offered no file.
+    """
+
+    act = Act.SEE_PACKS
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         context = {
             "study": self.study,
             "rows": packs.rows(self.study),
             "paper": paper_row(self.study),
+            "may_keep": allowed(self.person, Act.KEEP_PACKS, self.study),
             "may_record": allowed(self.person, Act.RECORD_OPENING, self.study),
         }
         return render(request, "dsmb/packs.html", context)

@@ -82,6 +82,11 @@ class DelegationLog(CentreAct):
     """Who might do what at a centre, from when to when. Made to be printed."""
 
     act = Act.SEE_PEOPLE
+    sensitive = "the delegation log"
+
+    @property
+    def about(self) -> str:  # type: ignore[override]
+        return f"centre {self.centre.number}"
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         context = {"centre": self.centre, "rows": delegation.delegation_log(self.centre)}
@@ -94,12 +99,7 @@ class DelegationLog(CentreAct):
 class DelegationCsv(DelegationLog):
     """The same log as a file. Who took it is recorded."""
 
-    sensitive = "the delegation log"
     copied = True
-
-    @property
-    def about(self) -> str:  # type: ignore[override]
-        return f"centre {self.centre.number}"
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         rows = delegation.delegation_log(self.centre)

@@ -19,6 +19,20 @@ _OPEN_ACT = """
            set_config('lock_timeout', %s, true)
 """
 _frame: ContextVar[list[str] | None] = ContextVar("iwrs_act_frame", default=None)
+_request: ContextVar[str | None] = ContextVar("iwrs_request", default=None)
+
+
+@contextmanager
+def one_request() -> Iterator[None]:
+    """Give all acts in here one random id in the audit trail: they came in one request.
+
+    An act of a task or a command has an id of its own.
+    """
+    token = _request.set(str(uuid.uuid4()))
+    try:
+        yield
+    finally:
+        _request.reset(token)
 
 
 @contextmanager
@@ -62,5 +76,6 @@ def _open(name: str, by: Actor, why: str) -> None:
     context = {"act": name, "by": by.label, "kind": by.kind, "key": by.key, "why": why}
     if by.role:
         context["role"] = by.role
+    request = _request.get() or str(uuid.uuid4())
     with connection.cursor() as cursor:
-        cursor.execute(_OPEN_ACT, [str(uuid.uuid4()), json.dumps(context), LOCK_TIMEOUT])
+        cursor.execute(_OPEN_ACT, [request, json.dumps(context), LOCK_TIMEOUT])

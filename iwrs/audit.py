@@ -1,7 +1,8 @@
 """The audit trail: every change of an audited row is copied by a trigger of the database.
 
 The application cannot forget it, and (see `iwrs.hardening`) cannot switch it off or edit it.
-Who, role, why and the request travel in the transaction (see `iwrs.acts`), not in each statement.
+Who, role, why and the id of the request travel in the transaction (see `iwrs.acts`), not in each
+statement.
 """
 
 from collections.abc import Callable

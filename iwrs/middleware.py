@@ -6,6 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from iwrs.acts import one_request
 from iwrs.problems import Problem
 from iwrs.views import as_document, for_machines, too_large, unreadable
 
@@ -35,6 +36,17 @@ class AnswerHeaders:
         if for_machines(request):
             response.headers.setdefault("Cache-Control", "no-store")
         return response
+
+
+class OneRequest:
+    """Tie all acts of one request together in the audit trail. No answer has a header for it."""
+
+    def __init__(self, get_response: Answer) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with one_request():
+            return self.get_response(request)
 
 
 class ReadableRequests:

@@ -29,6 +29,7 @@ class Act(StrEnum):
     PRACTISE_CODE_BREAK = "practise a code break"
     ASSESS_CODE_BREAK = "assess a code break"
     KEEP_PACKS = "keep the sealed code-break packs"
+    SEE_PACKS = "see how old the sealed code-break packs are"
     RECORD_OPENING = "record that a sealed pack was opened"
     SEE_CODE_BREAKS = "see that a code was broken"
     MANAGE_CENTRES = "add, activate and suspend centres"
@@ -57,6 +58,7 @@ READING = frozenset(
     {
         Act.SEE_CENTRES,
         Act.SEE_SUBJECTS,
+        Act.SEE_PACKS,
         Act.SEE_CODE_BREAKS,
         Act.SEE_ACCRUAL,
         Act.SEE_EVENT_COUNT,
@@ -93,6 +95,7 @@ MAY: dict[str, frozenset[Act]] = {
             Act.RELEASE_EXTRACT,
             Act.ASSESS_CODE_BREAK,
             Act.KEEP_PACKS,
+            Act.SEE_PACKS,
             Act.SEE_CODE_BREAKS,
             Act.SEE_AUDIT,
         }
@@ -116,6 +119,7 @@ MAY: dict[str, frozenset[Act]] = {
             Act.BREAK_CODE,
             Act.ASSESS_CODE_BREAK,
             Act.KEEP_PACKS,
+            Act.SEE_PACKS,
             Act.RECORD_OPENING,
             Act.SEE_CODE_BREAKS,
         }

@@ -61,7 +61,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    # First what has to be on every answer, files and refusals included.
+    "iwrs.middleware.OneRequest",
+    # Then what has to be on every answer, files and refusals included.
     "iwrs.middleware.AnswerHeaders",
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

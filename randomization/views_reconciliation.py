@@ -33,7 +33,7 @@ class CodeBreaks(StudyAct):
         context = {
             "study": self.study,
             "reasons": REASONS,
-            "may_keep_packs": allowed(self.person, Act.KEEP_PACKS, self.study),
+            "may_see_packs": allowed(self.person, Act.SEE_PACKS, self.study),
             "may_assess": allowed(self.person, Act.ASSESS_CODE_BREAK, self.study),
             "counted": reconciliation.counted(self.study),
             "open": [_said(each) for each in reconciliation.not_assessed(breaks)],

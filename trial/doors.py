@@ -168,7 +168,7 @@ PORTAL = {
     "request-drill": Door(Of.CENTRE, Act.PRACTISE_CODE_BREAK, own=True),
     "show-drill": Door(Of.CENTRE, Act.PRACTISE_CODE_BREAK, own=True),
     # sealed packs
-    "packs": on_study(Act.KEEP_PACKS),
+    "packs": on_study(Act.SEE_PACKS),
     "download-pack": on_centre(Act.KEEP_PACKS),
     "download-paper": on_study(Act.KEEP_PACKS),
     "record-opening": on_centre(Act.RECORD_OPENING),

@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from enrolment.models import Subject
 from iwrs import clock
 from iwrs.models import Study
+from iwrs.signatures.models import SignedRecord
 from randomization.marks import mark_in_error, verify_stratum
 from randomization.models import Randomization
 from tests import factories
@@ -135,6 +136,7 @@ def test_a_subject_walks_through_the_study(edc: Edc, study: Study) -> None:
     kits = edc.get(f"{subject}/dispensations").json()["results"]
     assert kits[0]["status"] == "handed_over"
     assert {each["status"] for each in kits[1:]} == {"cancelled"}
+    assert not SignedRecord.objects.exists()  # people sign in the EDC system (docs/signatures.md)
 
 
 @pytest.mark.requirement("REQ-025")

@@ -293,8 +293,14 @@ class TestPages:
         unblind(study, FIRST)
         assert "This study is blinded" in browser.get(page).content.decode()
         assert [browser.get(each).status_code for each in files] == [409, 409]
+        assert not Access.objects.exists()  # there was nothing to look at
         unblind(study, SECOND)
         shown = browser.get(page).content.decode()
+        [look] = Access.objects.all()
+        assert (look.page, look.by, look.role, look.study_code, look.copied) == (
+            "the treatments of the unblinded study",
+            *(str(person), Role.STUDY_MANAGER, study.code, False),
+        )
         assert len(re.findall(r'data-label="Treatment">(EVE|PBO)<', shown)) == 7
         table = list(csv.DictReader(io.StringIO(browser.get(files[0]).content.decode())))
         with as_unblinded():

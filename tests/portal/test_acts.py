@@ -10,6 +10,7 @@ from assessments.models import SubjectEvent, TumourRead
 from dispensing.models import Dispensation
 from enrolment.models import Subject
 from iwrs import clock
+from iwrs.signatures.models import SignedRecord
 from tests.factories import (
     a_centre,
     a_randomized_subject,
@@ -114,6 +115,7 @@ def test_answers_are_changed_with_a_reason(site, coordinator):
     assert answer.status_code == 302
     subject.refresh_from_db()
     assert subject.status == "eligible"
+    assert not SignedRecord.objects.exists()  # the signature comes with the randomization
 
 
 def test_screen_failure(site, coordinator):

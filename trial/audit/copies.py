@@ -21,7 +21,7 @@ MOST_LINES_OF_PDF = 2000
 TEMPLATE = Path(__file__).parent / "trail.typ"
 COLUMNS = (
     *("time UTC", "time at the centre", "time zone", "person or system", "role", "act", "kind"),
-    *("what", "subject", "value of", "from", "to", "reason", "table", "row"),
+    *("what", "subject", "value of", "from", "to", "reason", "table", "row", "request"),
 )
 
 
@@ -55,6 +55,7 @@ def _cells(line: Line, change: Change) -> list[str]:
         *(line.zone, line.by, line.role, line.act, line.verb, line.what, line.subject),
         *(change.what, change.old, change.new, line.why),
         *(line.event.source.events._meta.db_table.replace('"', ""), str(line.event.id)),
+        line.event.request,
     ]
 
 

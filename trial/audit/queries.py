@@ -44,7 +44,7 @@ def newest(
     sql = (
         f"SELECT '{source.key}' COLLATE \"C\" AS source, {at} AS at, {row}::bigint AS id,"
         f" {source.label} AS label, {source.context} AS context,"
-        f" {subject} AS subject, {centre} AS centre"
+        f" {subject} AS subject, {centre} AS centre, {source.request} AS request"
         f" FROM {source.table} e WHERE {' AND '.join(where)}"
         f" ORDER BY {at} DESC, {row} DESC LIMIT %s"
     )

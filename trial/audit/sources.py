@@ -59,6 +59,11 @@ class Source:
         """SQL: who, in which role, by which act and why."""
         return "e.pgh_context::jsonb" if self.record is None else self.record.context
 
+    @property
+    def request(self) -> str:
+        """SQL: the id of the request, or of the task's act, that the row came with."""
+        return "coalesce(e.pgh_context_id::text, '')" if self.record is None else "''"
+
     @cached_property
     def fields(self) -> list[models.Field]:
         """The fields that the history has: that of a table with secrets leaves them out."""

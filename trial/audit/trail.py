@@ -32,6 +32,7 @@ class Event:
     context: dict[str, Any]
     subject_id: int | None
     centre_id: int | None
+    request: str  # the same for all that one request did; empty for a record, which keeps none
     now: dict[str, Any] = field(default_factory=dict)
     before: dict[str, Any] | None = None
 
@@ -57,8 +58,8 @@ def page_of(
     with _patience(), connection.cursor() as cursor:
         cursor.execute(query, [*parameters, size])
         rows = cursor.fetchall()
-        events = [Event(asked[key], row, at, label, _read(context) or {}, subject, centre)
-                  for key, at, row, label, context, subject, centre in rows]  # fmt: skip
+        events = [Event(asked[key], row, at, label, _read(context) or {}, subject, centre, request)
+                  for key, at, row, label, context, subject, centre, request in rows]  # fmt: skip
         _read_rows(cursor, events)
     return events
 
