@@ -38,8 +38,7 @@ class Finding:
             Kind.SEAL: f"The seal of {self.table} in batch {self.batch} was changed.",
             Kind.CHAIN: f"Batch {self.batch} does not continue the chain: a batch was changed, "
             "removed or inserted.",
-            Kind.END: f"{self.table} had been sealed up to row {self.row}: the last batches were "
-            f"removed, from batch {self.batch} on.",
+            Kind.END: f"The chain was cut off: batch {self.batch} was made and is not there.",
             Kind.ROOTS: f"Batch {self.batch} is not the one whose root was exported.",
         }
         return f"{self.kind.capitalize()}, {self.side} side: {texts[self.kind]}"

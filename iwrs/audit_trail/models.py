@@ -56,7 +56,7 @@ class Segment(models.Model):
 
 
 class Mark(models.Model):
-    """How far each table is sealed: the sealing's own bookmark. No batch ends before it.
+    """How far each table is sealed, and the last batch with rows of it: the sealing's bookmark.
 
     Keys are given before the commit, so a lower key may become visible after a higher one. `seen`
     is the highest key at some moment and `seen_before` the first transaction that began after it:
@@ -68,6 +68,7 @@ class Mark(models.Model):
     seen = models.BigIntegerField()
     seen_before = models.BigIntegerField()
     seen_at = models.DateTimeField()
+    batch = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
         db_table = "audit_mark"

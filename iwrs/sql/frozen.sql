@@ -204,7 +204,8 @@ BEGIN
     END IF;
     IF NEW.sha256 IS DISTINCT FROM encode(sha256(convert_to(NEW.canonical, 'UTF8')), 'hex')
        OR NEW.canonical::jsonb ->> 'kind' IS DISTINCT FROM NEW.record_kind
-       OR NEW.canonical::jsonb ->> 'id' IS DISTINCT FROM NEW.record_pk::text THEN
+       OR NEW.canonical::jsonb ->> 'id' IS DISTINCT FROM NEW.record_pk::text
+       OR NEW.shown_sha256 !~ '^([0-9a-f]{64})?$' THEN
         RAISE EXCEPTION USING ERRCODE = '23514', MESSAGE = 'a signature is true to its record';
     END IF;
     NEW.signed_at := clock_timestamp();

@@ -59,7 +59,9 @@ BEGIN
     -- One sealing at a time; readers go on. A login without UPDATE on the table cannot hold this.
     LOCK TABLE SCHEMA.audit_batch IN SHARE ROW EXCLUSIVE MODE;
     SELECT * INTO v_before FROM SCHEMA.audit_batch ORDER BY number DESC LIMIT 1;
-    v_number := coalesce(v_before.number, 0) + 1;
+    -- A number is never given twice: when batches are cut off the end, their numbers stay missing.
+    SELECT 1 + greatest(coalesce(v_before.number, 0), coalesce(max(m.batch), 0)) INTO v_number
+      FROM SCHEMA.audit_mark m;
     v_sealed_at := clock_timestamp();
     v_now := pg_current_snapshot();
 
@@ -84,7 +86,7 @@ BEGIN
         END IF;
         SELECT * INTO v_mark FROM SCHEMA.audit_mark WHERE table_name = v_table.name;
         IF NOT FOUND THEN
-            v_mark := (v_table.name, 0, 0, 0, v_sealed_at);
+            v_mark := (v_table.name, 0, 0, 0, v_sealed_at, 0);
         END IF;
         -- All transactions that could still add a row up to `seen` have ended. (A database that was
         -- restored into a new server counts transactions anew: none of the old ones lives.)
@@ -128,6 +130,7 @@ BEGIN
             v_segments := v_segments || sha256('\x00'::bytea || convert_to(concat_ws(E'\n',
                 v_table.name, array_to_string(v_table.columns, ','),
                 array_to_string(v_ids, ','), v_to, encode(v_root, 'hex')), 'UTF8'));
+            v_mark.batch := v_number;
             v_place := v_place + 1;
             v_rows := v_rows + v_count;
         END IF;
@@ -140,12 +143,15 @@ BEGIN
             v_mark.seen_before := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
             v_mark.seen_at := clock_timestamp();
         END IF;
-        INSERT INTO SCHEMA.audit_mark AS m (table_name, complete_to, seen, seen_before, seen_at)
-        VALUES (v_table.name, v_to, v_mark.seen, v_mark.seen_before, v_mark.seen_at)
+        INSERT INTO SCHEMA.audit_mark AS m
+               (table_name, complete_to, seen, seen_before, seen_at, batch)
+        VALUES (v_table.name, v_to, v_mark.seen, v_mark.seen_before, v_mark.seen_at, v_mark.batch)
             ON CONFLICT (table_name) DO UPDATE
            SET complete_to = excluded.complete_to, seen = excluded.seen,
-               seen_before = excluded.seen_before, seen_at = excluded.seen_at
-         WHERE (m.complete_to, m.seen) <> (excluded.complete_to, excluded.seen);
+               seen_before = excluded.seen_before, seen_at = excluded.seen_at,
+               batch = excluded.batch
+         WHERE (m.complete_to, m.seen, m.batch)
+            <> (excluded.complete_to, excluded.seen, excluded.batch);
     END LOOP;
 
     IF v_rows > 0 THEN

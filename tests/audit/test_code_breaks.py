@@ -10,9 +10,10 @@ from django.urls import reverse
 from iwrs import clock
 from iwrs.problems import Problem
 from iwrs.signatures import Signature
+from randomization.reconciliation import assess
 from randomization.services import request_code_break, reveal_code
 from tests.audit.test_reading import sentences
-from tests.factories import TESTER, a_randomized_subject, a_subject
+from tests.factories import INVESTIGATOR, TESTER, a_randomized_subject, a_subject
 from tests.portal.conftest import a_site
 from trial.audit.review import by_risk
 
@@ -27,6 +28,7 @@ def test_a_code_break_is_in_the_trail_of_those_only_who_may_know(
     asked_for = {"by": TESTER, "reason": "emergency", "explanation": "Care."}
     made = request_code_break(subject, signature=signature, **asked_for)
     arm = reveal_code(made, by=TESTER)
+    assess(made, by=INVESTIGATOR, necessary=True, impact="None", action="Observed")
     waiting = a_subject(site.here)
     with pytest.raises(Problem, match="not randomized"):
         request_code_break(waiting, signature=signature, **asked_for)
@@ -38,13 +40,17 @@ def test_a_code_break_is_in_the_trail_of_those_only_who_may_know(
     refused = browser(site.investigator).get(reverse("subject-audit", args=[waiting.pk]))
     assert f"refused code break of subject {waiting.number}" in unescape(refused.content.decode())
     first = by_risk(site.study)[0]
-    assert (first.risk.key, len(first.lines)) == ("code-breaks", 4)
+    assert (first.risk.key, len(first.lines)) == ("code-breaks", 5)
+    other = reverse("subject-audit", args=[waiting.pk])
     for role in (site.site_coordinator, site.pharmacist, site.monitor, site.administrator):
-        for asked in ({}, {"act": "reveal"}, {"act": "code"}, {"text": "reveal"}):
-            text = unescape(browser(role).get(address, asked).content.decode())
-            shown = text[text.index("</form>") :]
-            assert "code broken" not in text
-            assert "code break" not in shown.replace("No line fits", "")
-            assert "reveal" not in "".join(sentences(text))
+        client = browser(role)
+        for asked in ({}, {"act": "reveal"}, {"act": "code"}, {"text": "reveal"}, {"text": "None"}):
+            for page in (address, other):
+                text = unescape(client.get(page, asked).content.decode())
+                assert "code br" not in text.lower()
+                assert "reveal" not in "".join(sentences(text))
+        for table in ("request", "refusal", "assessment"):
+            what = {"what": f"randomization.codebreak{table}"}
+            assert client.get(address, what).status_code == 422
     labels = {each.code: each.label for each in site.study.definition.arms}
     assert labels[arm] not in knows

@@ -82,6 +82,8 @@ def test_the_csv_and_the_page_show_it_and_the_answer_does_not(
     assert {each["request"] for each in csv.DictReader(lines)} == {request}
     page = reader.get(reverse("audit", args=[site.study.code]), asked).content.decode()
     assert f"request {request}" in page
+    found = reader.get(reverse("audit", args=[site.study.code]), {"text": request})
+    assert "No staff" in found.content.decode()
     # A look at a page is its own record, which keeps no request.
     looks = reader.get(reverse("audit", args=[site.study.code]), {"what": "audit.access"})
     assert "· request" not in looks.content.decode()

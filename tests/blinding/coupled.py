@@ -111,7 +111,9 @@ def rewrite_arms(database: str, entries: Mapping[int, str], contents: Mapping[in
                 f" WHERE t.{key} = new.key AND t.arm <> ''",
                 [list(arms), list(arms.values())],
             )
-        owner.execute("UPDATE unblinded.forced_allocation SET arm = arm || '~'")
+        owner.execute(
+            "UPDATE unblinded.forced_allocation SET arm = arm || '~' WHERE told_entry_id > 0"
+        )
         owner.execute(
             "UPDATE unblinded.forced_allocation f SET arm = e.arm"
             " FROM unblinded.list_entry e WHERE e.id = f.told_entry_id"

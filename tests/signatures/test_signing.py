@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.core import mail
-from django.db import ProgrammingError, connection, transaction
+from django.db import IntegrityError, ProgrammingError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -98,7 +98,11 @@ def test_the_hash_of_what_was_shown_is_kept(site, subject, investigator):
     address = reverse("randomize", args=[subject.pk])
     typed = components(site.investigator, investigator.get(address))
     assert investigator.post(address, typed).status_code == 302
-    assert SignedRecord.objects.get().shown_sha256 == typed["shown"]
+    kept = SignedRecord.objects.get()
+    assert kept.shown_sha256 == typed["shown"]
+    kept.pk, kept.shown_sha256 = None, "what I like"
+    with pytest.raises(IntegrityError, match="true to its record"), transaction.atomic():
+        kept.save(force_insert=True)
 
 
 @pytest.mark.requirement("REQ-038")

@@ -95,7 +95,8 @@ def _narrowed(source: Source, wanted: Filter) -> Iterator[tuple[str, list[Any]]]
             for each in source.fields
             if not is_secret(each) and (wanted.code_breaks or each.name not in CODE_BREAK_FIELDS)
         ]
-        everything = ", ".join([*shown, f"{context} ->> 'why'", f"{context} ->> 'act'"])
+        about = [f"{context} ->> 'why'", f"{context} ->> 'act'", source.request]
+        everything = ", ".join([*shown, *about])
         yield f"concat_ws(' ', {everything}) ILIKE %s", [_containing(wanted.text)]
 
 

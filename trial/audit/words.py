@@ -160,7 +160,7 @@ _SILENT = {
 # Who may not know of code breaks reads no line of these acts and tables, and never these fields.
 CODE_BREAK_ACTS = (
     *("request code break", "reveal code", "refuse code break"),
-    "record pack opening",
+    *("record pack opening", "assess code break"),
 )
 CODE_BREAK_TABLES = re.compile(r"codebreak|code_break")
 CODE_BREAK_FIELDS = {"unblinded_at", "unblinded_by", "unblinded_reason"}
