@@ -9,15 +9,17 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-# Columns of public tables. Times that the database records, and random keys of audit contexts.
+# Columns of public tables: times that the database records.
 COLUMNS = {
     "created_at",
     "recorded_at",
     "requested_at",
     "finished_at",
     "pgh_created_at",
-    "pgh_context_id",
 }
+# A random key of each request, in the rows of history that came with it: which rows share one must
+# not differ.
+OF_THE_REQUEST = "pgh_context_id"
 # A session's key is random. A letter is due and sent in real time. Transactions of all databases
 # are numbered together. An encrypted file differs by its random key.
 COLUMNS_OF = {

@@ -43,6 +43,9 @@ leak(PLAYING, "a number that is left out")(
 leak(PLAYING, "one line of history more")(
     _when_chosen("UPDATE public.dispensing_kit k SET status = 'at_centre' WHERE k.id = v_kit;")
 )
+leak(PLAYING, "another request for what follows")(
+    _when_chosen("PERFORM set_config('pghistory.context_id', gen_random_uuid()::text, true);")
+)
 leak(PLAYING, "one write more on the unblinded side")(
     _when_chosen(
         "UPDATE unblinded.centre_calls c SET completed = completed WHERE c.centre_id = v_centre;"
