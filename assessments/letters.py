@@ -8,12 +8,12 @@ from assessments.reminders import OVERDUE, REMINDER
 from assessments.services import OPEN
 from enrolment.models import Centre, CentreRole
 from iwrs.accounts.models import Role
-from iwrs.models import OutboxMessage
+from iwrs.models import Message
 from iwrs.outbox import Letter, NotNeeded, in_force, writes
 
 
 @writes(REMINDER)
-def reminder(message: OutboxMessage) -> Letter:
+def reminder(message: Message) -> Letter:
     """A visit is due soon."""
     visit = _open_visit(message)
     return _letter(
@@ -22,7 +22,7 @@ def reminder(message: OutboxMessage) -> Letter:
 
 
 @writes(OVERDUE)
-def overdue(message: OutboxMessage) -> Letter:
+def overdue(message: Message) -> Letter:
     """A visit was not recorded in its window."""
     visit = _open_visit(message)
     return _letter(visit, f"visit {visit.number} is overdue", "visit_overdue")
@@ -36,7 +36,7 @@ def coordinators(centre: Centre) -> tuple[str, ...]:
     return tuple(held.order_by("user__email").values_list("user__email", flat=True))
 
 
-def _open_visit(message: OutboxMessage) -> Visit:
+def _open_visit(message: Message) -> Visit:
     visit = Visit.objects.select_related("subject__centre__study").get(pk=message.refs["visit"])
     if visit.status not in OPEN:
         raise NotNeeded

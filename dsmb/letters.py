@@ -5,12 +5,12 @@ from django.template.loader import render_to_string
 
 from dsmb.models import InterimNotice
 from iwrs.accounts.models import Role
-from iwrs.models import OutboxMessage
+from iwrs.models import Message
 from iwrs.outbox import Letter, addresses, writes
 
 
 @writes("interim-notice")
-def interim_notice(message: OutboxMessage) -> Letter:
+def interim_notice(message: Message) -> Letter:
     """A planned number of events was reached."""
     notice = InterimNotice.objects.select_related("study").get(pk=message.refs["notice"])
     study = notice.study

@@ -1,7 +1,7 @@
 """The letters of room 1, about accounts. They name people, never subjects.
 
 What happens to an account is a row (`SignInEvent`); a receiver queues its letters in the same
-transaction. The unblinded login writes none of them: an operator reads its rows and its log.
+transaction. Each side writes to its own people.
 """
 
 from typing import Any
@@ -14,12 +14,12 @@ from enrolment.access_review import DUE, EVERY, is_due, last_review
 from enrolment.people import roles_in_words
 from iwrs import outbox
 from iwrs.accounts.links import LETTER, waits
-from iwrs.accounts.models import Role, SignInEvent, User
+from iwrs.accounts.models import SignInEvent, User
 from iwrs.accounts.services import LOCKED_FOR, MOST_FAILURES, password_link
 from iwrs.accounts.sessions import name_of
-from iwrs.models import OutboxMessage, Study
-from iwrs.outbox import Letter, NotNeeded, addresses, writes
-from iwrs.permissions import Act, may
+from iwrs.models import Message, Study
+from iwrs.outbox import Letter, NotNeeded, told_of_locks, who_may, writes
+from iwrs.permissions import Act
 
 What = SignInEvent.What
 LOCKED = "account-locked"
@@ -49,7 +49,7 @@ _TOPICS = {What.INVITED: INVITATION, What.LINK_ASKED: NEW_LINK} | {
 
 def queue_letters(*, event: SignInEvent, **_: Any) -> None:
     """Queue the letters of what happened to an account, in the transaction that recorded it."""
-    if settings.SIDE != "blinded" or event.user is None:
+    if event.user is None:
         return
     if event.what == What.LOCKED:
         for study in _studies_of(event.user):
@@ -71,20 +71,20 @@ def _queue(study: Study, topic: str, event: SignInEvent, *, key: str) -> None:
 
 
 @writes(LOCKED)
-def locked(message: OutboxMessage) -> Letter:
+def locked(message: Message) -> Letter:
     """An account was locked after wrong passwords or codes (21 CFR 11.300(d))."""
     event = _event(message)
     study = message.study
     about = {"failures": MOST_FAILURES, "minutes": int(LOCKED_FOR.total_seconds() // 60)}
     return Letter(
-        to=_who_looks_after_accounts(study),
+        to=told_of_locks(study),
         subject=f"[{study.code}] An account was locked: {event.user}",
         body=_body("account_locked", message, event, **about),
     )
 
 
 @writes(CHANGED)
-def changed(message: OutboxMessage) -> Letter:
+def changed(message: Message) -> Letter:
     """To the person: a password, a second factor or the account itself was changed."""
     event = _event(message)
     person = _person(event)
@@ -98,7 +98,7 @@ def changed(message: OutboxMessage) -> Letter:
 
 
 @writes(INVITATION)
-def invitation(message: OutboxMessage) -> Letter:
+def invitation(message: Message) -> Letter:
     """To a person who got a role and never used the account. Not needed once it is, or no role."""
     event = _event(message)
     person = _person(event)
@@ -113,7 +113,7 @@ def invitation(message: OutboxMessage) -> Letter:
 
 
 @writes(NEW_LINK)
-def new_link(message: OutboxMessage) -> Letter:
+def new_link(message: Message) -> Letter:
     """To a person who asked for a new link at the door."""
     event = _event(message)
     person = _person(event)
@@ -127,7 +127,7 @@ def new_link(message: OutboxMessage) -> Letter:
 
 
 @writes(DUE)
-def access_review_is_due(message: OutboxMessage) -> Letter:
+def access_review_is_due(message: Message) -> Letter:
     """Nobody has reviewed who has access for 90 days. Not needed once somebody did."""
     study = message.study
     last = last_review(study)
@@ -135,7 +135,7 @@ def access_review_is_due(message: OutboxMessage) -> Letter:
         raise NotNeeded
     about = {"study": study, "last": last, "days": EVERY.days, "portal": settings.PORTAL_URL}
     return Letter(
-        to=_who_may(study, Act.REVIEW_ACCESS),
+        to=who_may(study, Act.REVIEW_ACCESS),
         subject=f"[{study.code}] Review who has access",
         body=render_to_string("enrolment/mail/access_review_due.txt", about),
     )
@@ -149,20 +149,22 @@ def _link(person: User) -> dict[str, Any]:
     }
 
 
-def _body(name: str, message: OutboxMessage, event: SignInEvent, **about: Any) -> str:
+def _body(name: str, message: Message, event: SignInEvent, **about: Any) -> str:
     person = _person(event)
     context = {
         "event": event,
         "person": person,
         "study": message.study,
         "zone": _zone(person),
-        "call": [each for each in _who_looks_after_accounts(message.study) if each != person.email],
+        "call": [
+            each for each in who_may(message.study, Act.MANAGE_PEOPLE) if each != person.email
+        ],
         "portal": settings.PORTAL_URL.rstrip("/"),
     }
     return render_to_string(f"enrolment/mail/{name}.txt", context | about)
 
 
-def _event(message: OutboxMessage) -> SignInEvent:
+def _event(message: Message) -> SignInEvent:
     return SignInEvent.objects.select_related("user").get(pk=message.refs["event"])
 
 
@@ -174,21 +176,15 @@ def _person(event: SignInEvent) -> User:
 
 def _zone(person: User) -> str:
     """The time zone of the person's centre; UTC for people of the whole study."""
+    if settings.SIDE == "unblinded":  # the roles at centres are of others, with the same keys
+        return "UTC"
     held = person.centre_roles.select_related("centre").order_by("-since", "-pk").first()
     return held.centre.time_zone if held is not None else "UTC"
 
 
 def _studies_of(user: User) -> list[Study]:
     """Studies in which the person ever held a role."""
-    codes = user.study_roles.values_list("study_code", flat=True)
-    found = Study.objects.filter(Q(centres__roles__user=user) | Q(code__in=codes))
-    return list(found.distinct().order_by("code"))
-
-
-def _who_looks_after_accounts(study: Study) -> tuple[str, ...]:
-    return _who_may(study, Act.MANAGE_PEOPLE)
-
-
-def _who_may(study: Study, act: Act) -> tuple[str, ...]:
-    roles = [role for role in Role if may(role, act)]
-    return tuple(sorted({each for role in roles for each in addresses(study, role)}))
+    held = Q(code__in=user.study_roles.values_list("study_code", flat=True))
+    if settings.SIDE == "blinded":  # no unblinded account has a role at a centre
+        held |= Q(centres__roles__user=user)
+    return list(Study.objects.filter(held).distinct().order_by("code"))

@@ -26,6 +26,7 @@ def _entry(task: str, schedule: float | crontab, *, expires: int) -> dict[str, o
 # hour and not a day.
 app.conf.beat_schedule = {
     "deliver letters": _entry("iwrs.tasks.deliver_outbox", 60.0, expires=55),
+    "deliver staff letters": _entry("iwrs.tasks.unblinded_deliver_letters", 60.0, expires=55),
     "sweep visits": _entry("assessments.tasks.sweep_studies", crontab(minute="*/15"), expires=840),
     "watch event counts": _entry("dsmb.tasks.watch_studies", crontab(minute=10), expires=3000),
     "remind of access reviews": _entry(

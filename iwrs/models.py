@@ -108,7 +108,7 @@ class StudyVersion(models.Model):
         return self._parsed[self.sha256]
 
 
-class OutboxMessage(models.Model):
+class Message(models.Model):
     """Something to send, written in the transaction of the act that caused it.
 
     `refs` holds primary keys only. Delivery is at least once; `key` makes a message unique.
@@ -129,10 +129,38 @@ class OutboxMessage(models.Model):
     last_error = models.CharField(max_length=200, blank=True)
 
     class Meta:
-        indexes = [models.Index("due_at", condition=models.Q(sent_at=None), name="outbox_waiting")]
+        abstract = True
 
     def __str__(self) -> str:
         return f"{self.topic} {self.key}"
+
+
+class OutboxMessage(Message):
+    """A message of the blinded side."""
+
+    class Meta:
+        indexes = [models.Index("due_at", condition=models.Q(sent_at=None), name="outbox_waiting")]
+
+
+# What the unblinded side writes letters about. Each is about accounts, in fixed words.
+STAFF_TOPICS = (
+    *("invitation", "password-link", "account-changed", "account-locked", "signing-locked"),
+    "access-review-due",
+)
+
+
+class StaffLetter(Message):
+    """A letter to unblinded staff about their accounts, which the blinded side does not see."""
+
+    class Meta:
+        db_table = 'unblinded"."staff_letter'
+        constraints = [
+            models.CheckConstraint(
+                name="staff_letter_about_accounts",
+                condition=models.Q(topic__in=STAFF_TOPICS),
+            )
+        ]
+        indexes = [models.Index("due_at", condition=models.Q(sent_at=None), name="staff_waiting")]
 
 
 class IdempotencyRecord(models.Model):

@@ -2,12 +2,16 @@
 
 A row names a topic and primary keys. The letter is written when it is sent, by the room that owns
 the topic (`letters.py` in each room), so that nothing about a subject rests in the queue.
+
+Each side has a table of its own, and its own worker sends what is in it. The unblinded side's takes
+letters about its accounts only (`StaffLetter`): what it knows of a list leaves in none.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parseaddr
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -18,8 +22,9 @@ from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
 
 from iwrs import clock
-from iwrs.accounts.models import StudyRole
-from iwrs.models import OutboxMessage, Study
+from iwrs.accounts.models import UNBLINDED_ROLES, Role, StudyRole
+from iwrs.models import Message, OutboxMessage, StaffLetter, Study
+from iwrs.permissions import Act, may
 
 LONGEST_WAIT = timedelta(hours=6)
 TRAINING = "This study is for training: no real person is concerned."
@@ -48,7 +53,7 @@ class UnknownTopic(Exception):
     """No room writes letters of this topic."""
 
 
-Writer = Callable[[OutboxMessage], Letter]
+Writer = Callable[[Message], Letter]
 _writers: dict[str, Writer] = {}
 
 
@@ -83,13 +88,14 @@ def queue_many(
     if not connection.in_atomic_block:
         raise RuntimeError("queue() needs an open act: a message belongs to what caused it")
     due_at = due_at or timezone.now()
-    OutboxMessage.objects.bulk_create(
+    own: Any = _own()
+    own.objects.bulk_create(
         [
-            OutboxMessage(
+            own(
                 study=study,
-                kind=OutboxMessage.Kind.EMAIL,
+                kind=Message.Kind.EMAIL,
                 topic=topic,
-                key=key,
+                key=f"staff-{key}" if own is StaffLetter else key,
                 refs=refs,
                 due_at=due_at,
             )
@@ -118,6 +124,11 @@ def addresses(study: Study, role: str) -> tuple[str, ...]:
     return tuple(held.order_by("user__email").values_list("user__email", flat=True))
 
 
+def who_may(study: Study, act: Act) -> tuple[str, ...]:
+    """E-mail addresses of the active people whose study-wide role lets them do this today."""
+    return _holders(study, [role for role in Role if may(role, act)])
+
+
 def opening(study: Study) -> str:
     """How every letter about a study begins that is for training or simulated."""
     said = [TRAINING] * study.training + [SIMULATED] * study.simulated
@@ -130,11 +141,29 @@ def in_force(time_zone: str = "UTC") -> Q:
     return Q(since__lte=today, user__is_active=True) & (Q(until=None) | Q(until__gte=today))
 
 
+def told_of_locks(study: Study) -> tuple[str, ...]:
+    """Who learns that an account or signing was locked: those who look after the study's people.
+
+    Nobody does on the unblinded site, so all its people in the study learn it.
+    """
+    if settings.SIDE == "blinded":
+        return who_may(study, Act.MANAGE_PEOPLE)
+    return _holders(study, UNBLINDED_ROLES)
+
+
+def _holders(study: Study, roles: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({each for role in roles for each in addresses(study, role)}))
+
+
+def _own() -> type[OutboxMessage] | type[StaffLetter]:
+    return StaffLetter if settings.SIDE == "unblinded" else OutboxMessage
+
+
 def _deliver_next() -> bool:
     with transaction.atomic():
         message = (
-            OutboxMessage.objects.select_for_update(skip_locked=True, of=("self",), no_key=True)
-            .select_related("study")
+            _own()
+            .objects.select_for_update(skip_locked=True, no_key=True)
             .filter(sent_at=None, due_at__lte=timezone.now())
             .order_by("due_at", "pk")
             .first()
@@ -154,7 +183,7 @@ def _deliver_next() -> bool:
         return True
 
 
-def _write(message: OutboxMessage) -> Letter:
+def _write(message: Message) -> Letter:
     if message.topic not in _writers:
         autodiscover_modules("letters")
     if message.topic not in _writers:
@@ -165,7 +194,7 @@ def _write(message: OutboxMessage) -> Letter:
     return letter
 
 
-def _send(message: OutboxMessage, letter: Letter) -> None:
+def _send(message: Message, letter: Letter) -> None:
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
     email = EmailMessage(
         subject=letter.subject,
@@ -177,15 +206,15 @@ def _send(message: OutboxMessage, letter: Letter) -> None:
     email.send()
 
 
-def _close(message: OutboxMessage, reason: str) -> None:
-    OutboxMessage.objects.filter(pk=message.pk).update(
+def _close(message: Message, reason: str) -> None:
+    _own().objects.filter(pk=message.pk).update(
         sent_at=timezone.now(), attempts=F("attempts") + 1, last_error=reason
     )
 
 
-def _try_later(message: OutboxMessage, error: str) -> None:
+def _try_later(message: Message, error: str) -> None:
     wait = min(timedelta(minutes=2 ** min(message.attempts + 1, 10)), LONGEST_WAIT)
-    OutboxMessage.objects.filter(pk=message.pk).update(
+    _own().objects.filter(pk=message.pk).update(
         due_at=timezone.now() + wait, attempts=F("attempts") + 1, last_error=error
     )
     log.warning("letter not sent", topic=message.topic, message=message.pk, error=error)

@@ -212,7 +212,10 @@ EMAIL_FILE_PATH = os.environ.get("IWRS_EMAIL_DIR", str(BASE_DIR / ".iwrs" / "mai
 EMAIL_HOST = os.environ.get("IWRS_EMAIL_HOST", "localhost")
 EMAIL_TIMEOUT = 20  # seconds; a letter is sent within a transaction, which must not stay open
 DEFAULT_FROM_EMAIL = os.environ.get("IWRS_EMAIL_FROM", "iwrs@localhost")
-PORTAL_URL = os.environ.get("IWRS_PORTAL_URL", "http://localhost:8000")
+if SIDE == "unblinded":  # the address of the own site, which its letters link to
+    PORTAL_URL = os.environ.get("IWRS_UNBLINDED_URL", "http://localhost:8001")
+else:
+    PORTAL_URL = os.environ.get("IWRS_PORTAL_URL", "http://localhost:8000")
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -70,6 +70,12 @@ def unblinded_task(work: Callable[[], object]) -> Task:
     return shared_task(name=f"{work.__module__}.{work.__name__}")(run)
 
 
+@unblinded_task
+def unblinded_deliver_letters() -> None:
+    """Send the letters of the unblinded side that are due."""
+    outbox.deliver_due()
+
+
 def without_values(error: BaseException) -> dict[str, object]:
     """What a log may say of an error on the unblinded side: its kind and where it happened.
 

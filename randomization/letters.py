@@ -5,7 +5,7 @@ from django.template.loader import render_to_string
 
 from iwrs import gate
 from iwrs.accounts.models import Role
-from iwrs.models import OutboxMessage
+from iwrs.models import Message
 from iwrs.outbox import Letter, addresses, writes
 from randomization.models import CodeBreakRequest
 from randomization.reasons import REASONS
@@ -15,7 +15,7 @@ BUDGET = "code-break-budget"
 
 
 @writes(REQUESTED)
-def code_break_requested(message: OutboxMessage) -> Letter:
+def code_break_requested(message: Message) -> Letter:
     """Somebody asked to see one subject's treatment, or read it in a pack (ICH E6(R3) 4.1.4)."""
     request = CodeBreakRequest.objects.select_related("subject__centre", "study").get(
         pk=message.refs["request"]
@@ -37,7 +37,7 @@ def code_break_requested(message: OutboxMessage) -> Letter:
 
 
 @writes(BUDGET)
-def budget_used_up(message: OutboxMessage) -> Letter:
+def budget_used_up(message: Message) -> Letter:
     """More codes were asked for than the study allows in an hour: somebody should look."""
     title = gate.REFUSALS["IW004"][1]
     study = message.study

@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import structlog
 from allauth.socialaccount.models import SocialAccount
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
@@ -72,12 +71,9 @@ def ask_for_link(email: str, *, by: Caller) -> bool:
 def invite(user: User, *, by: Actor) -> bool:
     """Send an invitation to a person who has not used the account yet, within an open act.
 
-    Returns False, and sends nothing, when the last hour had `MOST_LETTERS` of them already, and on
-    the unblinded side, which writes no letters to accounts. Each invitation is another letter with
-    a link of its own.
+    Returns False, and sends nothing, when the last hour had `MOST_LETTERS` of them already. Each
+    invitation is another letter with a link of its own.
     """
-    if settings.SIDE != "blinded":
-        return False
     row = lock(User.objects, user.pk)
     if not waits(row) or not _may_get(What.INVITED, row):
         return False

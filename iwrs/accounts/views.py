@@ -9,14 +9,12 @@ from typing import cast
 from allauth.account.internal.flows.login import perform_password_login
 from allauth.account.models import Login
 from django import forms
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import authenticate, logout
 from django.contrib.auth.decorators import login_required
 from django.http import (
     HttpRequest,
     HttpResponse,
-    HttpResponseNotAllowed,
     HttpResponseRedirect,
 )
 from django.shortcuts import redirect, render, resolve_url
@@ -120,23 +118,16 @@ def _go_on(request: HttpRequest, user: User, onward: str) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def forgotten_password(request: HttpRequest) -> HttpResponse:
-    """Ask for a letter with a new link. Text and time of the answer do not tell who has an account.
-
-    The unblinded side writes none of these letters: its page says whom to ask, and takes nothing.
-    """
-    writes = settings.SIDE == "blinded"
-    if not writes and request.method == "POST":
-        return HttpResponseNotAllowed(["GET", "HEAD"])
+    """Ask for a letter with a new link. No answer tells, by text or time, who has an account."""
     form = ForgottenForm(request.POST or None)
-    if writes and request.method == "POST" and form.is_valid():
+    if request.method == "POST" and form.is_valid():
         began = time.monotonic()
         if ask_for_link(form.cleaned_data["email"], by=Caller.of(request)):
             time.sleep(max(0.0, began + SECONDS_OF_ASKING - time.monotonic()))
         messages.success(request, ASKED)
         return redirect("sign-in")
-    context = {"form": form if writes else None}
     status = 422 if request.method == "POST" else 200
-    return render(request, "accounts/forgotten_password.html", context, status=status)
+    return render(request, "accounts/forgotten_password.html", {"form": form}, status=status)
 
 
 @never_cache

@@ -3,15 +3,15 @@
 from django.conf import settings
 from django.template.loader import render_to_string
 
-from iwrs.accounts.models import Role, User
-from iwrs.models import OutboxMessage
-from iwrs.outbox import Letter, addresses, writes
+from iwrs.accounts.models import User
+from iwrs.models import Message
+from iwrs.outbox import Letter, told_of_locks, writes
 
 LOCKED = "signing-locked"
 
 
 @writes(LOCKED)
-def signing_locked(message: OutboxMessage) -> Letter:
+def signing_locked(message: Message) -> Letter:
     """Three wrong tries to sign: a mistake, or somebody at a session left open."""
     study = message.study
     body = render_to_string(
@@ -23,7 +23,5 @@ def signing_locked(message: OutboxMessage) -> Letter:
             "portal": settings.PORTAL_URL,
         },
     )
-    to = {*addresses(study, Role.STUDY_MANAGER), *addresses(study, Role.ADMINISTRATOR)}
-    return Letter(
-        to=tuple(sorted(to)), subject=f"[{study.code}] Signing locked after wrong tries", body=body
-    )
+    subject = f"[{study.code}] Signing locked after wrong tries"
+    return Letter(to=told_of_locks(study), subject=subject, body=body)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -168,7 +167,7 @@ def _is_own(user: User, email: str, password: str) -> bool:
 def _count(row: User, state: SigningState, study: Study, caller: Caller) -> bool:
     """Count a wrong try. At the third, lock signing and tell those who look after the study.
 
-    The lock is a row of the door as well: the home page of the unblinded site shows it.
+    The lock is a row of the door as well: the home page of the unblinded site shows it too.
     """
     state.failures += 1
     locked = state.failures >= MOST_FAILURES
@@ -180,7 +179,6 @@ def _count(row: User, state: SigningState, study: Study, caller: Caller) -> bool
     )
     record(SignInEvent.What.SIGNING_LOCKED, row, by=caller, method="signature")
     log.warning("signing locked", account=state.pk, study=study.code)
-    if settings.SIDE == "blinded":  # letters are the blinded side's; the other has its home page
-        key = f"signing-locked-{state.pk}-{state.locks + 1}"
-        outbox.queue(study, LOCKED, key=key, refs={"account": state.pk})
+    key = f"signing-locked-{state.pk}-{state.locks + 1}"
+    outbox.queue(study, LOCKED, key=key, refs={"account": state.pk})
     return True

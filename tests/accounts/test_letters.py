@@ -24,7 +24,6 @@ from iwrs.models import OutboxMessage
 from iwrs.problems import Problem
 from tests.factories import TESTER, a_centre, a_study, a_user
 from tests.queries import statements_of
-from tests.roles import as_unblinded
 
 What = SignInEvent.What
 PASSWORD = "correct horse battery staple"
@@ -222,18 +221,6 @@ def test_what_is_no_address_is_said_and_kept(db: None, typed: str, said: str) ->
 def test_the_door_leads_to_the_page(db: None) -> None:
     assert f'href="{ASK}"' in Client().get(reverse("sign-in")).content.decode()
     assert "Send me a link" in Client().get(ASK).content.decode()
-
-
-def test_the_unblinded_site_says_whom_to_ask(site: SimpleNamespace, settings) -> None:
-    settings.SIDE = "unblinded"
-    with as_unblinded():
-        page = Client().get(ASK)
-        assert "This site sends no letters." in page.content.decode()
-        assert Client().post(ASK, {"email": "a@b.example"}).status_code == 405
-        person = a_user(Role.SUPPLY_MANAGER, study=site.study)
-        end_account(person, by=TESTER, why="Left")
-        assert SignInEvent.objects.filter(what=What.ACCOUNT_ENDED).exists()
-    assert letters() == []
 
 
 def password_changed(user: User) -> None:

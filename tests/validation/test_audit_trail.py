@@ -32,6 +32,7 @@ ROOMS = {
 WITHOUT_HISTORY = {
     # no facts of a study: what waits to be sent or done, what was answered, who is let in
     "OutboxMessage": "messages; the acts behind them are audited",
+    "StaffLetter": "messages; what happened to the account is a row of the door",
     "IdempotencyRecord": "stored answers of the API",
     "SupplyRun": "a queue; what a run did is in audited rows",
     "SignInEvent": "written once; each row is its own record, with the database's time",

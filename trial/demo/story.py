@@ -58,6 +58,7 @@ class Story:
             "IWRS_EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend",
             "IWRS_EMAIL_DIR": str(self.state / "mail"),
             "IWRS_PORTAL_URL": f"http://localhost:{port}",
+            "IWRS_UNBLINDED_URL": f"http://localhost:{port + 1}",
             "IWRS_LOG_LEVEL": "WARNING",
         }
 

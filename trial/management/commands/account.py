@@ -29,10 +29,16 @@ class Command(BaseCommand):
         create.add_argument("--study", required=True, help="the study's code")
         create.add_argument("--role", required=True, choices=Role.values)
         create.add_argument("--centre", help="number of the centre, for a role at one centre")
-        create.add_argument(
+        password = create.add_mutually_exclusive_group()
+        password.add_argument(
             "--password-stdin",
             action="store_true",
             help="read the password from the first line of standard input",
+        )
+        password.add_argument(
+            "--invite",
+            action="store_true",
+            help="give no password: the person sets one by the link in a letter",
         )
         link = does.add_parser("link", help="make a link to set the password, valid for 3 days")
         link.add_argument("--email", required=True)
@@ -71,7 +77,8 @@ class Command(BaseCommand):
         elif role in SITE_ROLES:
             raise CommandError(f"{role.label} is a role at one centre. Give --centre NUMBER.")
         known = User.objects.filter(email__iexact=options["email"].strip(), is_active=True).first()
-        password = None if known else _password(from_stdin=options["password_stdin"])
+        asks = not known and not options["invite"]
+        password = _password(from_stdin=options["password_stdin"]) if asks else None
         person = Person(options["email"], options["name"], password)
         if centre is not None:
             held: Any = add_to_centre(centre, person, role, by=_by())
@@ -80,16 +87,14 @@ class Command(BaseCommand):
         if known:
             self.stdout.write(f"{known} has an account already; its password stays.")
         self.stdout.write(f"{held}, since {held.since}.")
+        if held.invited:
+            self.stdout.write(f"A letter with a link to set the password goes to {held.user}.")
 
     def _link(self, options: dict[str, Any]) -> None:
         user = _account(options["email"])
         if not user.is_active:
             raise CommandError("This account was ended. `account create` opens it again.")
-        path = password_link(user)
-        address = settings.PORTAL_URL.rstrip("/") if settings.SIDE == "blinded" else ""
-        if not address:
-            self.stderr.write("Put the address of the unblinded site before this path.")
-        self.stdout.write(address + path)
+        self.stdout.write(settings.PORTAL_URL.rstrip("/") + password_link(user))
 
     def _reset_factors(self, options: dict[str, Any]) -> None:
         user = _account(options["email"])

@@ -1,0 +1,182 @@
+"""Letters to unblinded staff about their accounts: by their own side, and about nothing else."""
+
+import re
+from collections.abc import Callable
+from io import StringIO
+from types import SimpleNamespace
+
+import pytest
+from django.core import mail
+from django.core.management import call_command
+from django.db import IntegrityError
+from django.db.models import Max
+from django.urls import reverse
+from psycopg.errors import InsufficientPrivilege
+
+from enrolment.models import CentreRole
+from iwrs import outbox
+from iwrs.accounts import views
+from iwrs.accounts.events import Caller, record
+from iwrs.accounts.models import Role, SignInEvent, User
+from iwrs.accounts.services import end_account, signed_in
+from iwrs.actors import SYSTEM
+from iwrs.acts import act
+from iwrs.models import STAFF_TOPICS, OutboxMessage, StaffLetter, Study
+from iwrs.problems import Problem
+from iwrs.signatures.services import sign
+from iwrs.tasks import unblinded_deliver_letters
+from tests.factories import TESTER, a_centre, a_user
+from tests.roles import Logins, as_unblinded
+from tests.unblinded_site.conftest import Browser, person, study, unblinded_side
+
+__all__ = ["person", "study", "unblinded_side"]
+NEW = "lantern orbit cedar mosaic"
+LINK = re.compile(r"https://staff\.example(/set-password/\S+/\S+/)")
+EMAIL = "mara@statistics.example"
+MakePerson = Callable[[Role], User]
+
+
+@pytest.fixture(autouse=True)
+def address(settings: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.PORTAL_URL = "https://staff.example"
+    monkeypatch.setattr(views, "SECONDS_OF_ASKING", 0.0)
+
+
+def letters() -> list[mail.EmailMessage]:
+    """What the unblinded worker sends now."""
+    mail.outbox.clear()
+    with as_unblinded():
+        unblinded_deliver_letters()
+    return list(mail.outbox)
+
+
+def invite(study: Study) -> str:
+    said = StringIO()
+    named = ("--email", EMAIL, "--name", "Mara Lind", "--study", study.code)
+    with as_unblinded():
+        call_command(
+            *("account", "create", *named, "--role", Role.SUPPLY_MANAGER, "--invite"), stdout=said
+        )
+    return said.getvalue()
+
+
+@pytest.mark.requirement("REQ-014", "REQ-015")
+def test_unblinded_staff_are_invited_by_letter_and_set_a_password(study: Study) -> None:
+    assert "A letter with a link to set the password goes to" in invite(study)
+    [letter] = letters()
+    assert letter.to == [EMAIL]
+    assert f"Supply manager, study {study.code}" in letter.body
+    assert "- who runs the system" in letter.body, "nobody looks after accounts on this site"
+    found = LINK.search(str(letter.body))
+    assert found, letter.body
+    browser = Browser()
+    assert browser.get(found[1]).status_code == 302
+    assert EMAIL in browser.get(reverse("choose-password")).content.decode()
+    assert browser.post(reverse("choose-password"), password=NEW, again=NEW).status_code == 302
+    [told] = letters()
+    assert "was set by a one-time link" in told.body
+    assert not LINK.search(str(told.body))
+    with as_unblinded():
+        assert signed_in(EMAIL, NEW, by=Caller()) is not None
+
+
+@pytest.mark.requirement("REQ-015")
+def test_who_forgot_a_password_gets_a_link(study: Study, person: MakePerson) -> None:
+    asking = person(Role.UNBLINDED_STATISTICIAN)
+    browser = Browser()
+    for email in (asking.email, "nobody@statistics.example"):
+        assert browser.post("/forgotten-password/", email=email).status_code == 302
+    [letter] = letters()
+    assert letter.to == [asking.email]
+    assert LINK.search(str(letter.body))
+
+
+@pytest.mark.requirement("REQ-016")
+def test_a_lock_is_told_to_all_unblinded_staff_of_the_study_and_to_nobody_else(
+    study: Study, person: MakePerson, settings: SimpleNamespace
+) -> None:
+    settings.SIDE = "blinded"
+    manager = a_user(Role.STUDY_MANAGER, study=study)
+    settings.SIDE = "unblinded"
+    locked, other = person(Role.UNBLINDED_STATISTICIAN), person(Role.SUPPLY_MANAGER)
+    with as_unblinded():
+        for _ in range(5):
+            signed_in(locked.email, "a guess", by=Caller("192.0.2.7"))
+    [letter] = letters()
+    assert set(letter.to) == {locked.email, other.email}
+    assert manager.email not in letter.body
+    assert "was locked after 5 wrong passwords" in letter.body
+    assert "from 192.0.2.7" in letter.body
+
+
+@pytest.mark.requirement("REQ-016")
+def test_so_is_the_lock_of_signing(study: Study, person: MakePerson) -> None:
+    signer, other = person(Role.UNBLINDED_STATISTICIAN), person(Role.UNBLINDED_STATISTICIAN)
+    with as_unblinded():
+        for attempt in range(3):
+            wrong = {"email": signer.email, "password": "a guess", "meaning": "I approve"}
+            with pytest.raises(Problem) as refused:
+                sign(signer, **wrong, study=study)
+            assert (refused.value.code == "signing_locked") == (attempt == 2)
+    [letter] = letters()
+    assert set(letter.to) == {signer.email, other.email}
+    assert letter.subject == f"[{study.code}] Signing locked after wrong tries"
+    assert signer.email in letter.body
+
+
+@pytest.mark.requirement("REQ-015")
+def test_the_person_is_told_of_the_own_account_and_of_no_one_elses_centre(
+    study: Study, person: MakePerson
+) -> None:
+    """Accounts of the two sides may have the same key, and roles at centres are of blinded ones."""
+    staff = person(Role.SUPPLY_MANAGER)
+    centre = a_centre(study, cover=0)
+    twin = User.objects.filter(pk=staff.pk).first() or User.objects.create(
+        pk=staff.pk, email="twin@hospital.example", name="Twin"
+    )
+    CentreRole.objects.create(user=twin, centre=centre, role=Role.INVESTIGATOR, since="2000-01-01")
+    with as_unblinded():
+        end_account(staff, by=TESTER, why="Left")
+    [letter] = letters()
+    assert letter.to == [staff.email]
+    assert "Your account was ended." in letter.body
+    assert centre.time_zone not in letter.body
+
+
+def test_the_letters_of_either_side_are_rows_of_that_side(
+    study: Study, person: MakePerson, settings: SimpleNamespace
+) -> None:
+    staff = person(Role.SUPPLY_MANAGER)
+    with as_unblinded():
+        record(SignInEvent.What.PASSWORD_CHANGED, staff, by=Caller())
+        [own] = StaffLetter.objects.all()
+    assert not OutboxMessage.objects.exists()
+    settings.SIDE = "blinded"
+    outbox.deliver_due()
+    assert mail.outbox == [], "the blinded worker does not find it"
+    with as_unblinded():
+        assert own.key.startswith("staff-account-changed-"), "no message of the other side's name"
+        assert own.refs == {"event": SignInEvent.objects.aggregate(pk=Max("pk"))["pk"]}
+
+
+@pytest.mark.requirement("REQ-056")
+def test_the_database_takes_no_letter_about_anything_but_accounts(study: Study) -> None:
+    refused = pytest.raises(IntegrityError, match="staff_letter_about_accounts")
+    with as_unblinded():
+        for topic in ("visit-reminder", "interim-notice", "code-break-requested", "anything"):
+            with refused, act("test", by=SYSTEM):
+                outbox.queue(study, topic, key=topic, refs={})
+        assert not StaffLetter.objects.exists()
+
+
+def test_each_of_its_topics_is_written_by_somebody() -> None:
+    outbox.autodiscover_modules("letters")
+    assert set(STAFF_TOPICS) <= set(outbox._writers)
+
+
+@pytest.mark.requirement("REQ-042")
+def test_the_blinded_login_does_not_see_them(db: None, logins: Logins) -> None:
+    for statement in ("SELECT 1 FROM", "DELETE FROM"):
+        with pytest.raises(InsufficientPrivilege):
+            logins.blinded().execute(f"{statement} unblinded.staff_letter")
+    assert logins.unblinded().execute("SELECT count(*) FROM unblinded.staff_letter").fetchone()
