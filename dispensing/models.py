@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from dispensing.unblinded import models as unblinded_models  # noqa: F401  registers the tables
 from enrolment.models import Centre, Subject
+from iwrs.actors import CLIENT
 from iwrs.audit import audited
 from iwrs.models import Study
 from iwrs.standing import Recorded
@@ -209,6 +210,11 @@ class DoseReduction(Recorded):
     reason = models.CharField(max_length=300)
     recorded_by = models.CharField(max_length=200)
     recorded_at = models.DateTimeField(auto_now_add=True)
+    confirmed_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When an investigator signed what an EDC system recorded. Business time.",
+    )
 
     class Meta:
         constraints = [
@@ -218,6 +224,10 @@ class DoseReduction(Recorded):
                 name="one_reduction_per_level",
             ),
             models.CheckConstraint(name="reduction_has_reason", condition=~Q(reason="")),
+            models.CheckConstraint(
+                name="reduction_confirmed_if_reported",
+                condition=Q(confirmed_at=None) | Q(recorded_by__startswith=CLIENT),
+            ),
         ]
 
     def __str__(self) -> str:

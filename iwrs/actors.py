@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+CLIENT = "EDC client "  # how the label of every client begins
+
 
 @dataclass(frozen=True)
 class Actor:
@@ -22,7 +24,7 @@ class Actor:
 
     @classmethod
     def client(cls, client: object) -> "Actor":
-        return cls(label=f"EDC client {client}", kind="client", key=str(getattr(client, "pk", "")))
+        return cls(label=f"{CLIENT}{client}", kind="client", key=str(getattr(client, "pk", "")))
 
 
 SYSTEM = Actor(label="System")

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from enrolment.models import Subject
 from iwrs import gate
+from iwrs.actors import CLIENT
 from iwrs.audit import audited
 from iwrs.models import Study
 from randomization.unblinded import models as unblinded_models  # noqa: F401  registers the tables
@@ -59,9 +60,20 @@ class Randomization(models.Model):
     occurred_at = models.DateTimeField()
     recorded_at = models.DateTimeField(auto_now_add=True)
     by = models.CharField(max_length=200)
+    confirmed_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When an investigator signed what an EDC system recorded. Business time.",
+    )
 
     class Meta:
-        constraints = [models.UniqueConstraint("study", "number", name="randomization_number_once")]
+        constraints = [
+            models.UniqueConstraint("study", "number", name="randomization_number_once"),
+            models.CheckConstraint(
+                name="randomization_confirmed_if_reported",
+                condition=models.Q(confirmed_at=None) | models.Q(by__startswith=CLIENT),
+            ),
+        ]
         indexes = [models.Index("study", "occurred_at", name="randomization_by_time")]
 
     def __str__(self) -> str:

@@ -79,14 +79,16 @@ BEGIN
                        v_table.columns, v_table.name, v_table.arguments);
     END LOOP;
 
-    -- Written once, and from then on never changed: what a subject was allocated by, and who set
-    -- an eligibility question aside.
+    -- Written once, and from then on never changed: what a subject was allocated by, who set an
+    -- eligibility question aside, and when somebody signed what an EDC system recorded.
     FOR v_table IN
         SELECT listed.name::regclass AS name, listed.since,
                string_agg(quote_ident(col), ', ') AS columns,
                string_agg(quote_literal(col), ', ') AS arguments
           FROM (VALUES
             ('public.enrolment_subject', 'randomized_at', 'strata stratum_key randomized_at'),
+            ('public.randomization_randomization', 'confirmed_at', 'confirmed_at'),
+            ('public.dispensing_dosereduction', 'confirmed_at', 'confirmed_at'),
             ('unblinded.seed_share', 'opened_at', 'share opened_at'),
             ('unblinded.unblinding', 'second_at', 'second_by second_at'),
             ('unblinded.list', 'second_approved_at',

@@ -105,9 +105,12 @@ REVOKE UPDATE ON public.randomization_randomization, public.randomization_random
     public.randomization_verifiedstratum, public.randomization_lateentry, public.dsmb_datacut,
     public.dsmb_interimnotice, public.enrolment_accessreview, public.assessments_correction
     FROM iwrs_blinded;
+-- What an EDC system recorded is confirmed by an investigator.
+GRANT UPDATE (confirmed_at) ON public.randomization_randomization TO iwrs_blinded;
 -- A dose reduction is corrected like other facts: its days and its reason, never its level.
 REVOKE UPDATE ON public.dispensing_dosereduction FROM iwrs_blinded;
-GRANT UPDATE (reduced_on, reason, in_error) ON public.dispensing_dosereduction TO iwrs_blinded;
+GRANT UPDATE (reduced_on, reason, in_error, confirmed_at) ON public.dispensing_dosereduction
+    TO iwrs_blinded;
 
 -- The list and who got what are written once: entries by the unblinded side, the rest by gates.
 REVOKE UPDATE ON unblinded.simulation_run FROM iwrs_unblinded;
