@@ -13,6 +13,7 @@ from iwrs.definition import DoseLevel
 from iwrs.locks import lock
 from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Signature
+from iwrs.signatures.reported import require_waiting
 from iwrs.signatures.services import keep, require_shown
 
 
@@ -40,7 +41,8 @@ def reduce_dose(
     """Take a subject one dose level down, in the order of the study's definition.
 
     `level` is the key of the new level. Raises `Invalid` with one text a field, and `Problem` for a
-    subject who is not randomized or has stopped the drug. People sign it on their page.
+    subject who is not randomized or has stopped the drug. People sign it on their page; what an EDC
+    system records is confirmed afterwards (`confirm_reduction`).
     """
     with act("reduce dose", by=by, why=reason):
         subject = lock(Subject.objects.select_related("centre", "study"), subject.pk)
@@ -70,6 +72,33 @@ def reduce_dose(
             zone = subject.centre.time_zone
             keep(signature, reduction_record(made), study=subject.study, time_zone=zone)
         return made
+
+
+def confirm_reduction(
+    reduction: DoseReduction, *, by: Actor, signature: Signature
+) -> DoseReduction:
+    """Confirm by signature a dose reduction that an EDC system recorded.
+
+    Raises `Problem` when a person recorded it on the portal, when it was taken back meanwhile and
+    when it is confirmed already.
+    """
+    with act("confirm dose reduction", by=by, why=signature.meaning):
+        subject = lock(Subject.objects.select_related("centre", "study"), reduction.subject_id)
+        row = DoseReduction.objects.filter(pk=reduction.pk).first()
+        if row is None:
+            raise Problem(
+                code="fact_gone",
+                title="This dose reduction was taken back.",
+                action="There is nothing to confirm. Nothing was signed.",
+            )
+        row.subject = subject
+        require_waiting(row.recorded_by, row.confirmed_at)
+        record = reduction_record(row)
+        require_shown(signature, record)
+        row.confirmed_at = clock.now()
+        row.save(update_fields=["confirmed_at"])
+        keep(signature, record, study=subject.study, time_zone=subject.centre.time_zone)
+        return row
 
 
 def _drug_of(subject: Subject, level: str) -> str:

@@ -9,5 +9,10 @@ urlpatterns = [
     path("dispensations/<int:pk>/hand-over/", views.HandOver.as_view(), name="hand-over"),
     path("subjects/<int:pk>/first-dose/", views.FirstDose.as_view(), name="first-dose"),
     path("subjects/<int:pk>/reduce/<slug:drug>/", views.ReduceDose.as_view(), name="reduce-dose"),
+    path(
+        "subjects/<int:pk>/reductions/<slug:level>/confirm/",
+        views.ConfirmReduction.as_view(),
+        name="confirm-reduction",
+    ),
     path("subjects/<int:pk>/stop/<slug:drug>/", views.StopDrug.as_view(), name="stop-drug"),
 ]

@@ -1,19 +1,20 @@
-"""The pages of room 3: assign a kit, hand it over, first dose, stop a drug."""
+"""The pages of room 3: assign a kit, hand it over, first dose, dose levels, stop a drug."""
 
 from typing import Any
 
-from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 
 from dispensing import services
-from dispensing.doses import dose_levels, next_level, reduce_dose
+from dispensing.doses import confirm_reduction, dose_levels, next_level, reduce_dose
 from dispensing.forms import FirstDoseForm, HandOverForm, ReductionForm, StopForm
-from dispensing.models import Dispensation
-from dispensing.records import doses_record
+from dispensing.models import Dispensation, DoseReduction
+from dispensing.records import doses_record, reduction_record
 from enrolment.access import subjects_for
 from enrolment.pages import Signing, SubjectAct
 from iwrs import clock
+from iwrs.actors import CLIENT
 from iwrs.definition import DoseLevel, Drug
 from iwrs.forms import PortalForm
 from iwrs.permissions import Act
@@ -154,3 +155,50 @@ class ReduceDose(Signing, SubjectAct):
             signature=self.sign(form),
         )
         return self.done(f"The dose is reduced to {self.following.label}.")
+
+
+class ConfirmReduction(Signing, SubjectAct):
+    """What an EDC system recorded, to read and to sign. A second signature is refused."""
+
+    act = Act.CONFIRM
+    template_name = "dispensing/confirm_reduction.html"
+    heading = "Confirm the dose reduction"
+    explain = (
+        "An EDC system recorded this dose reduction. Compare it with your source, then sign. "
+        "What is wrong is corrected under the subject's recorded facts first."
+    )
+    submit = "Sign the confirmation"
+    meaning = "I confirm this dose reduction"
+    reduction: DoseReduction
+
+    def find(self, **kwargs: Any) -> None:
+        super().find(**kwargs)
+        self.reduction = get_object_or_404(
+            DoseReduction.objects.filter(recorded_by__startswith=CLIENT),
+            subject=self.subject,
+            level=kwargs["level"],
+        )
+        self.reduction.subject = self.subject
+
+    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        if self.reduction.confirmed_at:
+            return redirect(self.back())
+        return super().get(request, **kwargs)
+
+    def record(self) -> Record:
+        return reduction_record(self.reduction)
+
+    def context(self) -> dict[str, Any]:
+        definition = self.subject.study.definition
+        drugs = {each.key: each for each in definition.drugs}
+        levels = {each.key: each for each in definition.dose_levels}
+        return {
+            "subject": self.subject,
+            "reduction": self.reduction,
+            "drug": drugs[self.reduction.drug],
+            "level": levels[self.reduction.level],
+        }
+
+    def perform(self, form: PortalForm) -> HttpResponse:
+        confirm_reduction(self.reduction, by=self.by, signature=self.sign(form))
+        return self.done("The dose reduction is confirmed.")

@@ -22,6 +22,7 @@ class Act(StrEnum):
     RANDOMIZE = "randomize"
     DISPENSE = "assign and hand over kits"
     REDUCE_DOSE = "reduce a dose"
+    CONFIRM = "confirm by signature what an EDC system recorded"
     RECORD_COURSE = "record visits and events"
     RECORD_CENTRAL_READ = "record central reads"
     CORRECT = "correct recorded facts"
@@ -80,7 +81,7 @@ MAY: dict[str, frozenset[Act]] = {
     Role.INVESTIGATOR: frozenset(
         _SITE
         | _COURSE
-        | {Act.REDUCE_DOSE, Act.CORRECT, Act.BREAK_CODE, Act.PRACTISE_CODE_BREAK}
+        | {Act.REDUCE_DOSE, Act.CONFIRM, Act.CORRECT, Act.BREAK_CODE, Act.PRACTISE_CODE_BREAK}
         | {Act.SEE_CODE_BREAKS, Act.SEE_PEOPLE}
     ),
     Role.PHARMACIST: frozenset(_SITE | {Act.DISPENSE}),

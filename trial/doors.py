@@ -149,6 +149,8 @@ PORTAL = {
     "first-dose": on_subject(Act.DISPENSE),
     "stop-drug": on_subject(Act.RECORD_COURSE),
     "reduce-dose": on_subject(Act.REDUCE_DOSE),
+    "confirm-randomization": on_subject(Act.CONFIRM),
+    "confirm-reduction": on_subject(Act.CONFIRM),
     "record-visit": on_subject(Act.RECORD_COURSE),
     "miss-visit": on_subject(Act.RECORD_COURSE),
     "central-read": on_subject(Act.RECORD_CENTRAL_READ),

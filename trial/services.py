@@ -44,7 +44,8 @@ def randomize(
 ) -> Randomized:
     """Randomize a subject: one place in the list, one kit, the six-weekly schedule, or nothing.
 
-    People sign it on their page; an EDC system is let in by its own credentials and signs nothing.
+    People sign it on their page; an EDC system is let in by its own credentials and signs nothing:
+    an investigator confirms it afterwards (`trial.confirming`).
     Idempotent: a subject who is randomized already gets the first answer (`first_time` False).
     Raises `Problem` when the study, the centre or the subject is not ready, and the one identical
     refusal when the centre has no kit. With `late` it happened on paper while the system was down:

@@ -5,6 +5,7 @@ from django.urls import include, path
 from iwrs.views import health
 from trial import views
 from trial.audit.views import CsvCopy, PdfCopy, ReviewTrail, SubjectTrail, TrailPage
+from trial.views_confirm import ConfirmRandomization
 from trial.views_late import RandomizeLate
 
 handler400 = "iwrs.views.bad_request"
@@ -20,6 +21,11 @@ urlpatterns = [
     path("subjects/<int:pk>/", views.SubjectPage.as_view(), name="subject"),
     path("subjects/<int:pk>/randomize/", views.Randomize.as_view(), name="randomize"),
     path("subjects/<int:pk>/randomize/late/", RandomizeLate.as_view(), name="randomize-late"),
+    path(
+        "subjects/<int:pk>/confirm-randomization/",
+        ConfirmRandomization.as_view(),
+        name="confirm-randomization",
+    ),
     path("subjects/<int:pk>/randomized/", views.Randomized.as_view(), name="randomized"),
     path("subjects/<int:pk>/audit/", SubjectTrail.as_view(), name="subject-audit"),
     path("studies/<slug:code>/audit/", TrailPage.as_view(), name="audit"),

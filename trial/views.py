@@ -26,6 +26,7 @@ from iwrs.signatures import Record
 from iwrs.signatures.services import Shown, signatures_of
 from randomization.records import code_break_record
 from trial.accrual import chart, months_of
+from trial.confirming import randomized_record, unconfirmed_of
 from trial.forms import SubjectFilter
 from trial.marked import marks_signed, verified_as_read
 from trial.next_steps import next_steps
@@ -57,13 +58,14 @@ class Home(Page):
         at_centres = [each.centre_id for each in held_roles(self.person) if each.centre_id]
         centres = centres_for(self.person, Act.SEE_SUBJECTS).filter(pk__in=at_centres)
         to_screen = {each.pk for each in centres_for(self.person, Act.SCREEN)}
+        to_confirm = {each.pk for each in centres_for(self.person, Act.CONFIRM)}
         waiting = Deviation.objects.filter(
             subject__in=subjects_for(self.person, Act.APPROVE_DEVIATION),
             subject__status=Subject.Status.SCREENING,
             approved_at__isnull=True,
         )
         context = {
-            "work": work_of(list(centres)),
+            "work": work_of(list(centres), to_confirm),
             "to_screen": to_screen,
             "studies": [self._study(study) for study in studies_for(self.person, Act.SEE_ACCRUAL)],
             "extracts": waiting_for_release(studies_for(self.person, Act.RELEASE_EXTRACT)),
@@ -133,6 +135,8 @@ class SubjectPage(Page):
             "more": [each for each in steps if not each.now],
             "answers": answers_as_read(subject, definition),
             "unanswered": self._unanswered(subject),
+            "unconfirmed": unconfirmed_of(subject),
+            "may_confirm": Act.CONFIRM in may,
             "verified": verified_as_read(subject, definition),
             "code_broken": sees_breaks and subject.unblinded_at is not None,
             "signatures": self._signatures(subject, sees_breaks),
@@ -142,7 +146,7 @@ class SubjectPage(Page):
 
     @staticmethod
     def _signatures(subject: Subject, code_breaks: bool) -> list[Shown]:
-        records = [screening_record(subject)]
+        records = [randomized_record(subject)]
         records += [deviation_record(each) for each in subject.deviations.all()]
         records += [reduction_record(each) for each in subject.dose_reductions.all()]
         records += [correction_record(each) for each in subject.corrections.all()]

@@ -1,6 +1,8 @@
-"""What waits at centres now: visits due and overdue, kits to hand over, subjects in screening."""
+"""What waits at centres now: visits due and overdue, kits to hand over, subjects in screening, and
+what an EDC system recorded and nobody has signed yet.
+"""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -13,6 +15,7 @@ from dispensing.models import Dispensation
 from enrolment.models import Centre, Subject
 from iwrs import clock
 from randomization.models import Randomization
+from trial.confirming import Unconfirmed, unconfirmed_at
 
 RECENT = 10  # last randomizations shown of each centre
 WAITING = (Subject.Status.SCREENING, Subject.Status.ELIGIBLE)
@@ -29,10 +32,13 @@ class CentreWork:
     kits: list[Dispensation] = field(default_factory=list)
     screening: list[Subject] = field(default_factory=list)
     recent: list[Randomization] = field(default_factory=list)
+    unconfirmed: list[Unconfirmed] = field(default_factory=list)
 
 
-def work_of(centres: Sequence[Centre]) -> list[CentreWork]:
-    """The work of each centre, in four queries whatever the number of centres."""
+def work_of(centres: Sequence[Centre], to_confirm: Collection[int] = ()) -> list[CentreWork]:
+    """The work of each centre, in four queries whatever the number of centres, and two more for
+    what waits to be confirmed at the centres `to_confirm`, by their keys.
+    """
     work = {each.pk: CentreWork(each, clock.today(each.time_zone)) for each in centres}
     for visit in _open_visits(work):
         place = work[visit.subject.centre_id]
@@ -46,6 +52,8 @@ def work_of(centres: Sequence[Centre]) -> list[CentreWork]:
         work[subject.centre_id].screening.append(subject)
     for randomization in _recent(work):
         work[randomization.subject.centre_id].recent.append(randomization)
+    for unconfirmed in unconfirmed_at(work.keys() & to_confirm):
+        work[unconfirmed.subject.centre_id].unconfirmed.append(unconfirmed)
     return list(work.values())
 
 

@@ -237,6 +237,15 @@ CATALOGUE: dict[str, Meaning] = {
     "works_elsewhere": Meaning(
         409, "The person also works in another study.", "Accounts are looked after in the portal."
     ),
+    # what an EDC system recorded is confirmed in the portal
+    "not_reported": Meaning(
+        409, "No EDC system recorded this.", "It is signed in the portal, by who recorded it there."
+    ),
+    "already_confirmed": Meaning(
+        409,
+        "An investigator has confirmed this already.",
+        "The signature is on the subject's page, in the portal.",
+    ),
     # code breaks are not part of the API; their refusals are listed because the gate knows them
     "code_break_budget": Meaning(
         429, "No more code breaks are allowed for now.", "Call the study's safety physician."

@@ -105,6 +105,7 @@ NOUNS = {
 }
 FIELDS = {
     "assessed_on": "day of the scan",
+    "confirmed_at": "confirmed by signature at",
     "consent_on": "day of consent",
     "contact_on": "day of contact",
     "cut_on": "day of the cut",
