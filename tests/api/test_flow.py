@@ -136,7 +136,7 @@ def test_a_subject_walks_through_the_study(edc: Edc, study: Study) -> None:
     kits = edc.get(f"{subject}/dispensations").json()["results"]
     assert kits[0]["status"] == "handed_over"
     assert {each["status"] for each in kits[1:]} == {"cancelled"}
-    assert not SignedRecord.objects.exists()  # people sign in the EDC system (docs/signatures.md)
+    assert not SignedRecord.objects.exists()  # an investigator confirms on the portal
 
 
 @pytest.mark.requirement("REQ-025")

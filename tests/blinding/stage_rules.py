@@ -1,8 +1,8 @@
 """The part of the tape in which something around a randomization goes wrong.
 
-A randomization on paper is entered late, another after its number was accepted, two are marked,
-a country is paused, a person who failed is screened again: whatever the arms are, blinded people
-and systems get the same answers.
+A randomization on paper is entered late, another after its number was accepted, two are marked, one
+that came over the API is confirmed by signature, a country is paused, a person who failed is
+screened again: whatever the arms are, blinded people and systems get the same answers.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from dsmb.unblinded.told import accept_paper
 from enrolment.models import Centre, Subject
 from iwrs import clock
 from iwrs.accounts.models import Role, User
+from iwrs.actors import CLIENT
 from iwrs.models import Study
 from iwrs.signatures import Signature
 from randomization.unblinded.models import RandomizationList
@@ -33,6 +34,7 @@ def play_rules(study: Study, person: Callable[[Role], User], edc: Edc, keep: Kee
     _enter_late(study, edc, keep)
     _enter_what_was_accepted(study, edc, keep)
     _mark_wrong_ones(person(Role.INVESTIGATOR), edc, keep)
+    _confirm_what_was_reported(person(Role.INVESTIGATOR), edc, keep)
     _pause_a_country(study, person(Role.STUDY_MANAGER), keep)
     _screen_again(person(Role.INVESTIGATOR), keep)
 
@@ -122,6 +124,26 @@ def _mark_wrong_ones(investigator: User, edc: Edc, keep: Keep) -> None:
         keep(f"{name} {subject.number} shown", browser.get(reverse("subject", args=[subject.pk])))
     marks = edc.get(f"subjects/{first.number}/randomization/marks")
     assert keep("marks", marks).status_code == 200
+
+
+def _confirm_what_was_reported(investigator: User, edc: Edc, keep: Keep) -> None:
+    """The investigator reads what waits, and signs a randomization and a dose reduction."""
+    browser = _signed_in(investigator)
+    own = Subject.objects.filter(centre__roles__user=investigator, status="randomized")
+    subject = own.filter(randomization__by__startswith=CLIENT).order_by("pk")[0]
+    today = clock.today(subject.centre.time_zone).isoformat()
+    body = {"level": "5mg", "on": today, "reason": "Stomatitis"}
+    reduced = edc.post(f"subjects/{subject.number}/dose-reductions", body, key="reduced")
+    assert keep("dose reduced", reduced).status_code == 201
+    keep("waits to be confirmed", browser.get(reverse("home")))
+    keep("not confirmed yet", browser.get(reverse("subject", args=[subject.pk])))
+    for name, more in (("confirm-randomization", []), ("confirm-reduction", ["5mg"])):
+        address = reverse(name, args=[subject.pk, *more])
+        keep(f"{name} shown", browser.get(address))
+        answer = keep(name, sign_page(browser, investigator, address))
+        assert answer.status_code == 302, answer.content.decode()
+    keep("confirmed", browser.get(reverse("subject", args=[subject.pk])))
+    keep("nothing waits of it", browser.get(reverse("home")))
 
 
 def _pause_a_country(study: Study, manager: User, keep: Keep) -> None:

@@ -10,11 +10,13 @@ from django.http import Http404
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from assessments.services import record_read
+from dispensing.doses import reduce_dose
 from enrolment.access import centres_for, require, studies_for, subjects_for
 from enrolment.models import CentreRole
 from enrolment.services import request_deviation
 from iwrs import clock
 from iwrs.accounts.models import UNBLINDED_ROLES, Role, StudyRole
+from iwrs.actors import Actor
 from iwrs.clock import real_today
 from iwrs.permissions import MAY, Act, one_person_may_hold
 from tests.factories import (
@@ -26,6 +28,7 @@ from tests.factories import (
     a_user,
     passing_answers,
 )
+from trial.services import randomize
 
 OPEN_TO_ALL = {
     "health",
@@ -41,6 +44,7 @@ OPEN_TO_ALL = {
     "openid_connect_callback",
 }
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="[^"]+"')  # random
+EDC = Actor("EDC client Rave", kind="client")
 SITE_PEOPLE = (Role.SITE_COORDINATOR, Role.INVESTIGATOR, Role.PHARMACIST, Role.MONITOR)
 
 
@@ -69,6 +73,8 @@ def objects_of(centre):
         subject, "central", by=TESTER, assessed_on=today, response="SD", read_on=today
     )
     in_study = a_user(Role.AUDITOR, study=centre.study).study_roles.get()
+    reported = randomize(a_subject(centre), by=EDC).subject
+    reduce_dose(reported, "5mg", by=EDC, on=today, reason="Rash")
     return {
         "correct-central-read": read.pk,
         "centre": centre.pk,
@@ -91,6 +97,8 @@ def objects_of(centre):
         "reset-factors": role.user_id,
         "end-study-role": in_study.pk,
         "approve-deviation": deviation.pk,
+        "confirm-randomization": reported.pk,
+        "confirm-reduction": reported.pk,
         "assign-kit": dispensation.pk,
         "hand-over": dispensation.pk,
         "record-visit": visit.pk,
@@ -103,6 +111,7 @@ MORE = {
     "event": {"kind": "death"},
     "stop-drug": {"drug": "exemestane"},
     "reduce-dose": {"drug": "study_drug"},
+    "confirm-reduction": {"level": "5mg"},
     "correct": {"fact": "screening"},
 }
 
