@@ -1,7 +1,7 @@
 """Who has access to a study, and that somebody looked through it (ICH E6(R3) 4.3.8).
 
-The list is of one side: the accounts of unblinded staff are in a schema that this side cannot read.
-There `manage.py account list` prints theirs.
+The list and its reviews are of the side that the process serves: the accounts of unblinded staff
+are in a schema that the blinded side cannot read.
 """
 
 import csv
@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 
-from enrolment.models import AccessReview, CentreRole
+from enrolment.models import AccessReview, CentreRole, UnblindedAccessReview
 from iwrs import outbox
 from iwrs.accounts.models import StudyRole, User
 from iwrs.actors import SYSTEM, Actor
@@ -23,6 +23,7 @@ from iwrs.spreadsheet import harmless
 
 EVERY = timedelta(days=90)
 DUE = "access-review-due"  # topic of the letter that reminds
+AnyReview = AccessReview | UnblindedAccessReview
 HEAD = ("person", "e-mail", "role", "place", "first day", "last day", "account", "last sign-in")
 
 
@@ -77,7 +78,7 @@ def as_csv(rows: list[Access]) -> str:
     return made.getvalue()
 
 
-def record_access_review(study: Study, *, seen: str, notes: str, by: Actor) -> AccessReview:
+def record_access_review(study: Study, *, seen: str, notes: str, by: Actor) -> AnyReview:
     """Record that a person looked through the list with the fingerprint `seen`.
 
     Raises `Invalid` without notes, and `Problem` when the list has changed since it was shown.
@@ -92,7 +93,7 @@ def record_access_review(study: Study, *, seen: str, notes: str, by: Actor) -> A
                 title="The list has changed since you opened this page.",
                 action="Nothing was saved. Look at the list as it is now, and send this again.",
             )
-        return AccessReview.objects.create(
+        return _of_this_side().objects.create(
             study=study,
             reviewed_by=by.label,
             reviewed_at=datetime.now(UTC),
@@ -102,12 +103,17 @@ def record_access_review(study: Study, *, seen: str, notes: str, by: Actor) -> A
         )
 
 
-def last_review(study: Study) -> AccessReview | None:
+def newest_reviews(study: Study, most: int) -> list[AnyReview]:
+    """The reviews of this side, newest first."""
+    return list(_of_this_side().objects.filter(study=study).order_by("-reviewed_at")[:most])
+
+
+def last_review(study: Study) -> AnyReview | None:
     """The newest review, or None."""
-    return AccessReview.objects.filter(study=study).order_by("-reviewed_at").first()
+    return next(iter(newest_reviews(study, 1)), None)
 
 
-def is_due(review: AccessReview | None) -> bool:
+def is_due(review: AnyReview | None) -> bool:
     """True when nobody has looked for 90 days. Real time counts, also during a replay."""
     return review is None or datetime.now(UTC) - review.reviewed_at > EVERY
 
@@ -127,6 +133,10 @@ def remind(study: Study) -> bool:
     with act("remind of the access review", by=SYSTEM):
         outbox.queue(study, DUE, key=key, refs={"review": last.pk if last else 0})
     return True
+
+
+def _of_this_side() -> type[AnyReview]:
+    return UnblindedAccessReview if settings.SIDE == "unblinded" else AccessReview
 
 
 def _access(held: StudyRole | CentreRole, place: str) -> tuple[Access, int | None]:

@@ -320,11 +320,9 @@ class Deviation(models.Model):
         return f"{self.subject} {self.question}"
 
 
-@audited
-class AccessReview(models.Model):
-    """Somebody looked through who has access to a study (ICH E6(R3) 4.3.8). Never changed."""
+class AccessReviewOfASide(models.Model):
+    """Somebody looked through who has access to one side of a study (ICH E6(R3) 4.3.8)."""
 
-    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="access_reviews")
     reviewed_by = models.CharField(max_length=200)
     reviewed_at = models.DateTimeField()
     rows = models.PositiveIntegerField(help_text="Roles and clients that were listed.")
@@ -332,10 +330,36 @@ class AccessReview(models.Model):
     notes = models.TextField()
 
     class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"Reviewed by {self.reviewed_by}"
+
+
+@audited
+class AccessReview(AccessReviewOfASide):
+    """Of the blinded side. Never changed."""
+
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="access_reviews")
+
+    class Meta:
         constraints = [
             models.CheckConstraint(name="access_review_has_notes", condition=~Q(notes=""))
         ]
         indexes = [models.Index(fields=["study", "-reviewed_at"], name="access_review_last")]
 
-    def __str__(self) -> str:
-        return f"{self.study} reviewed by {self.reviewed_by}"
+
+@audited
+class UnblindedAccessReview(AccessReviewOfASide):
+    """Of the unblinded side, in its own schema, as its accounts are. Never changed."""
+
+    study = models.ForeignKey(Study, on_delete=models.DO_NOTHING, related_name="+")
+
+    class Meta:
+        db_table = 'unblinded"."access_review'
+        constraints = [
+            models.CheckConstraint(name="unblinded_access_review_has_notes", condition=~Q(notes=""))
+        ]
+        indexes = [
+            models.Index(fields=["study", "-reviewed_at"], name="unblinded_access_review_last")
+        ]

@@ -1,6 +1,6 @@
 """Who has access: the list of a study and its review, and the delegation log of a centre."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
@@ -29,10 +29,11 @@ class AccessList(StudyAct):
     """Every account and role of the study, and when the list was reviewed."""
 
     act = Act.SEE_PEOPLE
+    review_act: ClassVar[Act] = Act.REVIEW_ACCESS
     sensitive = "the list of who has access"
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        reviews = list(self.study.access_reviews.order_by("-reviewed_at")[:REVIEWS_SHOWN])
+        reviews = access_review.newest_reviews(self.study, REVIEWS_SHOWN)
         context = {
             "study": self.study,
             "rows": access_review.access_and_accounts(self.study),
@@ -40,7 +41,7 @@ class AccessList(StudyAct):
             "due": access_review.is_due(reviews[0] if reviews else None),
             "days": access_review.EVERY.days,
             "may_manage": allowed(self.person, Act.MANAGE_PEOPLE, self.study),
-            "may_review": allowed(self.person, Act.REVIEW_ACCESS, self.study),
+            "may_review": allowed(self.person, self.review_act, self.study),
         }
         return render(request, "enrolment/access.html", context)
 
@@ -76,6 +77,25 @@ class ReviewAccess(StudyAct):
     def perform(self, form: PortalForm) -> HttpResponse:
         access_review.record_access_review(self.study, by=self.by, **form.cleaned_data)
         return self.done("The review is recorded.")
+
+
+class UnblindedAccessList(AccessList):
+    """The same on the unblinded site, over the accounts of unblinded staff."""
+
+    act = Act.SEE_UNBLINDED_PEOPLE
+    review_act = Act.REVIEW_UNBLINDED_ACCESS
+
+
+class UnblindedAccessCsv(AccessCsv):
+    """The list of unblinded staff as a file."""
+
+    act = Act.SEE_UNBLINDED_PEOPLE
+
+
+class ReviewUnblindedAccess(ReviewAccess):
+    """Record that the list of unblinded staff was looked through."""
+
+    act = Act.REVIEW_UNBLINDED_ACCESS
 
 
 class DelegationLog(CentreAct):

@@ -8,7 +8,7 @@ the unblinded side are here too, so that the division of duties is seen in one s
 from collections.abc import Iterable
 from enum import StrEnum
 
-from iwrs.accounts.models import Role
+from iwrs.accounts.models import UNBLINDED_ROLES, Role
 
 
 class Act(StrEnum):
@@ -45,7 +45,10 @@ class Act(StrEnum):
     REVIEW_ACCESS = "record a review of who has access"
     SEE_AUDIT = "read the audit trail"
     REVIEW_AUDIT = "mark a period of the audit trail as reviewed"
+    SEE_UNBLINDED_PEOPLE = "see who has which role on the unblinded side"
+    REVIEW_UNBLINDED_ACCESS = "record a review of who has access to the unblinded side"
     SEE_UNBLINDED_AUDIT = "read the audit trail of the unblinded side"
+    REVIEW_UNBLINDED_AUDIT = "mark a period of the unblinded side's audit trail as reviewed"
     MANAGE_LIST = "generate, approve and release the list"
     UNBLIND_STUDY = "unblind the whole study"
     SEE_OPENED = "see the treatments of an unblinded study"
@@ -68,6 +71,9 @@ READING = frozenset(
         Act.SEE_OPENED,
     }
 )
+# The same on the unblinded side, where what is read may tell arms.
+READING_UNBLINDED = frozenset({Act.SEE_UNBLINDED_PEOPLE, Act.SEE_UNBLINDED_AUDIT})
+_REVIEWING_UNBLINDED = frozenset({Act.REVIEW_UNBLINDED_ACCESS, Act.REVIEW_UNBLINDED_AUDIT})
 _SITE = {Act.SEE_CENTRES, Act.SEE_SUBJECTS}
 _STUDY = {Act.SEE_CENTRES, Act.SEE_ACCRUAL, Act.SEE_OPENED}
 _SET_UP = {
@@ -128,21 +134,20 @@ MAY: dict[str, frozenset[Act]] = {
     # What a depot does comes with depots; until then its manager sees where kits go.
     Role.DEPOT_MANAGER: frozenset({Act.SEE_CENTRES}),
     Role.AUDITOR: READING | {Act.REVIEW_AUDIT},
-    Role.UNBLINDED_STATISTICIAN: frozenset(
-        {
-            Act.MANAGE_LIST,
-            Act.FORCE_ALLOCATION,
-            Act.ACCEPT_PAPER,
-            Act.UNBLIND_STUDY,
-            Act.SEE_UNBLINDED_AUDIT,
-        }
-    ),
-    Role.SUPPLY_MANAGER: frozenset({Act.MANAGE_STOCK, Act.SEE_UNBLINDED_AUDIT}),
+    Role.UNBLINDED_STATISTICIAN: READING_UNBLINDED
+    | {Act.MANAGE_LIST, Act.FORCE_ALLOCATION, Act.ACCEPT_PAPER, Act.UNBLIND_STUDY},
+    Role.SUPPLY_MANAGER: READING_UNBLINDED | {Act.MANAGE_STOCK},
+    Role.UNBLINDED_AUDITOR: READING_UNBLINDED | _REVIEWING_UNBLINDED,
 }
+# What leaves a trail on the unblinded side, besides the reviews themselves.
+_CHANGING_UNBLINDED = frozenset[Act]().union(*(MAY[role] for role in UNBLINDED_ROLES)) - (
+    READING_UNBLINDED | _REVIEWING_UNBLINDED
+)
 
 # Acts of two different people in one study, whatever roles each of them holds: who prepares the
 # analysis breaks no code, who lets people in does not work at a centre, who may ask to set a
-# question aside does not approve it, and who reviews the audit trail does nothing that is in it.
+# question aside does not approve it, and who reviews the audit trail of a side does nothing that is
+# in it.
 KEPT_APART = (
     (Act.CUT_DATA, Act.BREAK_CODE),
     (Act.REQUEST_EXTRACT, Act.BREAK_CODE),
@@ -151,6 +156,7 @@ KEPT_APART = (
     (Act.MANAGE_PEOPLE, Act.BREAK_CODE),
     (Act.REQUEST_DEVIATION, Act.APPROVE_DEVIATION),
     *((Act.REVIEW_AUDIT, each) for each in Act if each not in READING | {Act.REVIEW_AUDIT}),
+    *((Act.REVIEW_UNBLINDED_AUDIT, each) for each in Act if each in _CHANGING_UNBLINDED),
 )
 
 

@@ -236,6 +236,10 @@ UNBLINDED = {
     "audit": on_study(Act.SEE_UNBLINDED_AUDIT),
     "audit-csv": on_study(Act.SEE_UNBLINDED_AUDIT),
     "audit-pdf": on_study(Act.SEE_UNBLINDED_AUDIT),
+    "audit-review": on_study(Act.REVIEW_UNBLINDED_AUDIT),
+    "access": on_study(Act.SEE_UNBLINDED_PEOPLE),
+    "access-csv": on_study(Act.SEE_UNBLINDED_PEOPLE),
+    "review-access": on_study(Act.REVIEW_UNBLINDED_ACCESS),
 }
 
 DOORS = {"blinded": ACCOUNTS | PORTAL, "unblinded": ACCOUNTS | UNBLINDED}

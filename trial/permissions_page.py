@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 
 from iwrs.accounts.models import UNBLINDED_ROLES, Role
-from iwrs.permissions import KEPT_APART, MAY, READING, Act, may
+from iwrs.permissions import KEPT_APART, MAY, READING, READING_UNBLINDED, Act, may
 from trial.doors import (
     DOORS,
     OPERATIONS,
@@ -61,7 +61,7 @@ def _acts() -> Iterator[str]:
 
 
 def _named(act: Act) -> str:
-    return f"*{act}*" if act in READING else str(act)
+    return f"*{act}*" if act in READING | READING_UNBLINDED else str(act)
 
 
 def _apart() -> Iterator[str]:

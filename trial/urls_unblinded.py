@@ -7,6 +7,7 @@ from dsmb.unblinded import views as releases
 from dsmb.unblinded import views_packs as packs
 from dsmb.unblinded import views_told as told
 from dsmb.unblinded import views_unblinding as unblinding
+from enrolment import views_access as access
 from iwrs.views import health
 from randomization.unblinded import views as lists
 from randomization.unblinded import views_closing as closing
@@ -33,6 +34,12 @@ urlpatterns = [
                 path("audit/", trails.TrailPage.as_view(), name="audit"),
                 path("audit/csv/", trails.CsvCopy.as_view(), name="audit-csv"),
                 path("audit/pdf/", trails.PdfCopy.as_view(), name="audit-pdf"),
+                path("audit/review/", trails.UnblindedReviewTrail.as_view(), name="audit-review"),
+                path("access/", access.UnblindedAccessList.as_view(), name="access"),
+                path("access/csv/", access.UnblindedAccessCsv.as_view(), name="access-csv"),
+                path(
+                    "access/review/", access.ReviewUnblindedAccess.as_view(), name="review-access"
+                ),
                 path("list/generate/", lists.GenerateList.as_view(), name="generate-list"),
                 path("list/<int:pk>/close/", closing.CloseList.as_view(), name="close-list"),
                 path("list/import/", lists.ImportList.as_view(), name="import-list"),

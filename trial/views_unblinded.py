@@ -1,6 +1,7 @@
 """Home of the unblinded site: lists, stock and alarms of each study of the person."""
 
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -11,6 +12,7 @@ from dispensing.unblinded.models import KitImport
 from dispensing.unblinded.plan import SupplyPlan
 from dispensing.unblinded.stock import LotStock, stock
 from dispensing.unblinded.supply import unmet
+from enrolment import access_review
 from enrolment.access import allowed, studies_for
 from enrolment.pages import Page
 from iwrs import clock
@@ -26,6 +28,7 @@ from randomization.unblinded.extension import (
 )
 from randomization.unblinded.models import RandomizationList, StratumCursor
 from randomization.unblinded.models_life import ListExtension
+from trial.audit import review
 
 LOCKS_SHOWN = 20
 
@@ -51,6 +54,18 @@ class StudyDesk:
     imports: list[KitImport] = field(default_factory=list)
     supply: SupplyPlan | None = None
     locks: list[SignInEvent] = field(default_factory=list)
+    sees_people: bool = False
+    reads_trail: bool = False
+    reviews: "Reviews | None" = None
+
+
+@dataclass(frozen=True)
+class Reviews:
+    """What an auditor has to do. Days are of UTC; no day of the trail when nothing is reviewed."""
+
+    access_due: bool
+    access_due_on: date | None
+    trail_to: date | None
 
 
 class Home(Page):
@@ -58,7 +73,11 @@ class Home(Page):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         desks = [desk(study, request.user) for study in studies_for(request.user)]
-        return render(request, "trial/unblinded/home.html", {"desks": desks})
+        return render(
+            request,
+            "trial/unblinded/home.html",
+            {"desks": desks, "access_days": access_review.EVERY.days},
+        )
 
 
 def desk(study: Study, user: Any) -> StudyDesk:
@@ -70,7 +89,11 @@ def desk(study: Study, user: Any) -> StudyDesk:
         may_force=study.definition.randomization.forced_allocation
         and allowed(user, Act.FORCE_ALLOCATION, study),
         locks=list(recent_locks(study.code)[:LOCKS_SHOWN]),
+        sees_people=allowed(user, Act.SEE_UNBLINDED_PEOPLE, study),
+        reads_trail=allowed(user, Act.SEE_UNBLINDED_AUDIT, study),
     )
+    if allowed(user, Act.REVIEW_UNBLINDED_AUDIT, study):
+        made.reviews = _reviews(study)
     alarms = watch_calls(study)
     if made.manages_list:
         made.lists = list(RandomizationList.objects.filter(study=study).order_by("-number"))
@@ -84,6 +107,15 @@ def desk(study: Study, user: Any) -> StudyDesk:
         made.imports = list(KitImport.objects.filter(study=study).order_by("-pk")[:5])
         made.supply = unmet(study, clock.study_now(study.replay_now))
     return made
+
+
+def _reviews(study: Study) -> Reviews:
+    access, trail = access_review.last_review(study), review.last_review(study)
+    return Reviews(
+        access_due=access_review.is_due(access),
+        access_due_on=(access.reviewed_at + access_review.EVERY).date() if access else None,
+        trail_to=(trail.until - timedelta(days=1)).date() if trail else None,
+    )
 
 
 def _extension(made: StudyDesk, label: str) -> None:

@@ -27,9 +27,10 @@ class Role(models.TextChoices):
     AUDITOR = "auditor", "Auditor"
     UNBLINDED_STATISTICIAN = "unblinded_statistician", "Unblinded statistician"
     SUPPLY_MANAGER = "supply_manager", "Supply manager"
+    UNBLINDED_AUDITOR = "unblinded_auditor", "Unblinded auditor"
 
 
-UNBLINDED_ROLES = {Role.UNBLINDED_STATISTICIAN, Role.SUPPLY_MANAGER}
+UNBLINDED_ROLES = {Role.UNBLINDED_STATISTICIAN, Role.SUPPLY_MANAGER, Role.UNBLINDED_AUDITOR}
 SITE_ROLES = {Role.SITE_COORDINATOR, Role.INVESTIGATOR, Role.PHARMACIST}
 
 

@@ -116,7 +116,7 @@ GRANT UPDATE (reduced_on, reason, in_error, confirmed_at) ON public.dispensing_d
 REVOKE UPDATE ON unblinded.simulation_run FROM iwrs_unblinded;
 REVOKE UPDATE ON unblinded.list_entry, unblinded.list_origin, unblinded.imported_file, unblinded.cover_kit,
     unblinded.call_release, unblinded.forced_allocation, unblinded.paper_place,
-    unblinded.paper_cover, unblinded.paper_kit
+    unblinded.paper_cover, unblinded.paper_kit, unblinded.access_review
     FROM iwrs_unblinded;
 REVOKE INSERT, UPDATE ON unblinded.allocation, unblinded.kit_assignment, unblinded.decision,
     unblinded.margin FROM iwrs_unblinded;

@@ -35,7 +35,7 @@ def forms(db: None, settings: SimpleNamespace) -> Iterator[list[Form]]:
     settings.SIDE, settings.ROOT_URLCONF = "unblinded", "trial.urls_unblinded"
     clear_url_caches()
     with as_unblinded():
-        roles = (Role.UNBLINDED_STATISTICIAN, Role.SUPPLY_MANAGER)
+        roles = (Role.UNBLINDED_STATISTICIAN, Role.SUPPLY_MANAGER, Role.UNBLINDED_AUDITOR)
         people = [a_user(role, study=study) for role in roles]
         known = {"code": study.code, "who": "none", "token": "none", "pk": centre.pk}
         known["provider_id"] = "none"
@@ -63,5 +63,8 @@ def test_hostile_texts_in_every_field_of_the_unblinded_site(forms: list[Form], e
             for name in names_in_turn(turn, every) if at.free else FEW:
                 if at.kind != "file":
                     kept += check(form, [at], TEXTS[name], before)
-    assert {form.page for form in forms} >= {"release-allocation", "register-key", "stock-centre"}
+    assert {form.page for form in forms} >= {
+        *("release-allocation", "register-key", "stock-centre"),
+        *("review-access", "audit-review"),
+    }
     assert kept > (10 if every else 3)

@@ -282,7 +282,8 @@ def test_every_role_is_in_the_table_and_no_role_holds_acts_of_both_sides():
     assert set(MAY) == set(Role)
     unblinded = {
         *(Act.MANAGE_LIST, Act.FORCE_ALLOCATION, Act.ACCEPT_PAPER, Act.UNBLIND_STUDY),
-        *(Act.MANAGE_STOCK, Act.SEE_UNBLINDED_AUDIT),
+        *(Act.MANAGE_STOCK, Act.SEE_UNBLINDED_AUDIT, Act.SEE_UNBLINDED_PEOPLE),
+        *(Act.REVIEW_UNBLINDED_AUDIT, Act.REVIEW_UNBLINDED_ACCESS),
     }
     for role, acts in MAY.items():
         assert acts <= unblinded if role in UNBLINDED_ROLES else not acts & unblinded

@@ -67,3 +67,8 @@ def statistician(person: Callable[..., User]) -> Browser:
 @pytest.fixture
 def supplier(person: Callable[..., User]) -> Browser:
     return Browser(person(Role.SUPPLY_MANAGER))
+
+
+@pytest.fixture
+def auditor(person: Callable[..., User]) -> Browser:
+    return Browser(person(Role.UNBLINDED_AUDITOR))

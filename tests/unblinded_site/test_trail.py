@@ -30,7 +30,7 @@ def test_the_list_is_in_the_trail_of_the_unblinded_side(study, statistician, sup
     for browser in (statistician, supplier):
         text = trail(browser, study)
         assert re.search(r"recorded list 1\b", text)
-        assert "enrolment" not in text
+        assert "enrolment.subject" not in text
     with as_unblinded():
         looks = list(Access.objects.values_list("page", flat=True))
         assert looks == ["the audit trail"] * 2

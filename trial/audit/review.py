@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from django.conf import settings
 from django.db import IntegrityError
 
 from iwrs.actors import Actor
@@ -13,7 +14,7 @@ from iwrs.problems import Invalid, Problem
 from trial.audit.forms import begin_of
 from trial.audit.sentences import Line, lines
 from trial.audit.trail import Filter, page_of
-from trial.audit.words import RISKS, Risk
+from trial.audit.words import RISKS, RISKS_UNBLINDED, Risk
 
 SHOWN = 25  # lines of each class of risk
 
@@ -27,9 +28,14 @@ class Found:
     more: bool
 
 
+def last_review(study: Study) -> Review | None:
+    """The review that goes furthest, or None."""
+    return Review.objects.filter(study_code=study.code).order_by("-until").first()
+
+
 def reviewed_to(study: Study) -> datetime:
     """The moment to which the trail of a study is reviewed; when it began, if it never was."""
-    last = Review.objects.filter(study_code=study.code).order_by("-until").first()
+    last = last_review(study)
     return last.until if last is not None else study.created_at
 
 
@@ -37,7 +43,7 @@ def by_risk(study: Study) -> list[Found]:
     """What is not reviewed, the highest risk first."""
     since = reviewed_to(study)
     found = []
-    for risk in RISKS:
+    for risk in RISKS_UNBLINDED if settings.SIDE == "unblinded" else RISKS:
         wanted = Filter(study, since=since, acts=risk.acts, tables=risk.tables, labels=risk.labels)
         events = page_of(wanted, size=SHOWN + 1)
         found.append(Found(risk, lines(events[:SHOWN], study), len(events) > SHOWN))

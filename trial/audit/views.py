@@ -27,6 +27,11 @@ def act_of_this_side() -> Act:
     return Act.SEE_UNBLINDED_AUDIT if settings.SIDE == "unblinded" else Act.SEE_AUDIT
 
 
+def review_of_this_side() -> Act:
+    """So is reviewing it."""
+    return Act.REVIEW_UNBLINDED_AUDIT if settings.SIDE == "unblinded" else Act.REVIEW_AUDIT
+
+
 class TrailPage(Page):
     """The trail of a study: newest first, a page at a time."""
 
@@ -70,7 +75,7 @@ class TrailPage(Page):
 
     @property
     def may_review(self) -> bool:
-        return self.subject is None and allowed(self.person, Act.REVIEW_AUDIT, self.study)
+        return self.subject is None and allowed(self.person, review_of_this_side(), self.study)
 
     @property
     def here(self) -> str:
@@ -146,3 +151,9 @@ class ReviewTrail(StudyAct):
     def perform(self, form: PortalForm) -> HttpResponse:
         mark_reviewed(self.study, by=self.by, **form.cleaned_data)
         return self.done("The review is recorded.")
+
+
+class UnblindedReviewTrail(ReviewTrail):
+    """The same over the trail of the unblinded side."""
+
+    act = Act.REVIEW_UNBLINDED_AUDIT

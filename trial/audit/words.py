@@ -77,12 +77,14 @@ NOUNS = {
     "dsmb.interimnotice": Noun("notice of events", ("look",)),
     "dsmb.paperpack": Noun("sealed randomization pack", ()),
     "dsmb.sealedpack": Noun("sealed code-break pack", ()),
+    "enrolment.accessreview": Noun("review of who has access", ()),
     "enrolment.centre": Noun("centre", ("number",)),
     "enrolment.centrerole": Noun("role at a centre", ("user", "role")),
     "enrolment.countryaccrual": Noun("accrual in the country", ("country_code",)),
     "enrolment.deviation": Noun("deviation", ("question",)),
     "enrolment.eligibilityanswer": Noun("answer", ("question",)),
     "enrolment.subject": Noun("subject", ("number",)),
+    "enrolment.unblindedaccessreview": Noun("review of who has access", ()),
     "iwrs.edcclient": Noun("EDC client", ("name",)),
     "iwrs.study": Noun("study", ("code",)),
     "iwrs.studyversion": Noun("study definition, version", ("number",)),
@@ -204,6 +206,26 @@ class Risk:
     labels: tuple[str, ...] = field(default=())
 
 
+# Of both sides.
+_REMOVALS = Risk(
+    "removals",
+    "Removed rows",
+    "Facts are not removed in the course of a trial.",
+    labels=("delete",),
+)
+_DOOR = Risk(
+    "door",
+    "Locks, lost second factors, ended accounts",
+    "Somebody guessed, or somebody else than the person changed an account.",
+    acts=("locked", "signing locked", "factor removed", "account ended"),
+    tables=("accounts.signinevent",),
+)
+_ROLES = Risk(
+    "roles",
+    "Accounts and roles",
+    "Who may do what was changed.",
+    tables=("accounts.user", "accounts.studyrole", "enrolment.centrerole", "iwrs.edcclient"),
+)
 RISKS = (
     Risk(
         "code-breaks",
@@ -211,12 +233,7 @@ RISKS = (
         "Each of them tells one person a treatment.",
         acts=(*CODE_BREAK_ACTS, "raise alarm"),
     ),
-    Risk(
-        "removals",
-        "Removed rows",
-        "Facts are not removed in the course of a trial.",
-        labels=("delete",),
-    ),
+    _REMOVALS,
     Risk(
         "deviations",
         "Deviations from eligibility",
@@ -229,19 +246,8 @@ RISKS = (
         "Something recorded was given another value, with a reason.",
         acts=("change screening answers", "correct a fact"),
     ),
-    Risk(
-        "door",
-        "Locks, lost second factors, ended accounts",
-        "Somebody guessed, or somebody else than the person changed an account.",
-        acts=("locked", "signing locked", "factor removed", "account ended"),
-        tables=("accounts.signinevent",),
-    ),
-    Risk(
-        "roles",
-        "Accounts and roles",
-        "Who may do what was changed.",
-        tables=("accounts.user", "accounts.studyrole", "enrolment.centrerole", "iwrs.edcclient"),
-    ),
+    _DOOR,
+    _ROLES,
     Risk(
         "releases",
         "Data cuts and extracts",
@@ -256,5 +262,53 @@ RISKS = (
                 "randomization.listcommitment", "randomization.randomizationlist"),
     ),
 )  # fmt: skip
+RISKS_UNBLINDED = (
+    Risk(
+        "unblinding",
+        "Unblinding of the study",
+        "It tells every treatment, for good.",
+        tables=("randomization.unblinding",),
+    ),
+    _REMOVALS,
+    Risk(
+        "forced",
+        "Arms named beforehand, and paper numbers accepted",
+        "Somebody knew or chose the arm of a subject before the randomization.",
+        tables=("randomization.forcedallocation",),
+    ),
+    Risk(
+        "lists",
+        "Lists and extensions",
+        "They decide who gets which treatment.",
+        tables=("randomization.randomizationlist", "randomization.listextension"),
+    ),
+    Risk(
+        "seeds",
+        "Seeds made by two people",
+        "Who knows a seed can make the list.",
+        tables=("randomization.splitseed", "randomization.seedshare"),
+    ),
+    Risk(
+        "calls",
+        "Released calls",
+        "Calls that were begun and not completed may tell places of the list.",
+        tables=("randomization.callrelease",),
+    ),
+    Risk(
+        "keys",
+        "Keys of recipients, and holders of code-break packs",
+        "They decide who can open what leaves the system sealed.",
+        tables=("dsmb.recipientkey", "dsmb.emergencyholder"),
+    ),
+    _DOOR,
+    _ROLES,
+    Risk(
+        "kits",
+        "Imports of kits",
+        "They say which kit is for which arm.",
+        acts=("import kits",),
+        tables=("dispensing.kitcontent",),
+    ),
+)
 SLOWEST = timedelta(seconds=10)
 HIDDEN_WITHOUT = Act.SEE_CODE_BREAKS

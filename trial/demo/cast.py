@@ -36,4 +36,5 @@ UNBLINDED = (
     Person("statistician2@example.org", "Stefan Statistician", "unblinded_statistician"),
     Person("statistician3@example.org", "Stina Statistician", "unblinded_statistician"),
     Person("supply@example.org", "Sam Supply", "supply_manager"),
+    Person("unblinded.auditor@example.org", "Uma Auditor", "unblinded_auditor"),
 )
