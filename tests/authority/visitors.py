@@ -24,7 +24,7 @@ FAILED = "failed (500)"
 # Of these together nearly every door is open to one, where their roles count.
 TRIED = {
     "blinded": [Role.INVESTIGATOR, Role.ADMINISTRATOR],
-    "unblinded": [Role.UNBLINDED_STATISTICIAN, Role.SUPPLY_MANAGER],
+    "unblinded": [Role.UNBLINDED_STATISTICIAN, Role.SUPPLY_MANAGER, Role.UNBLINDED_AUDITOR],
 }
 
 

@@ -137,9 +137,8 @@ def test_every_page_of_the_unblinded_site(db: None, settings: SimpleNamespace) -
     study = a_study(with_list=False)
     seen = 0
     with as_unblinded():
-        people = [
-            a_user(role, study=study) for role in (Role.UNBLINDED_STATISTICIAN, Role.SUPPLY_MANAGER)
-        ]
+        roles = (Role.UNBLINDED_STATISTICIAN, Role.SUPPLY_MANAGER, Role.UNBLINDED_AUDITOR)
+        people = [a_user(role, study=study) for role in roles]
         known = {"pk": 1, "code": study.code, "who": "none", "token": "none"}
         known |= {"provider_id": "none", "number": 1}
         for browser in [Client(raise_request_exception=False), *map(signed_in, people)]:

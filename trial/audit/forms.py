@@ -86,7 +86,7 @@ class ReviewForm(PortalForm):
     until = date_field("Reviewed to the end of this day (UTC)")
     notes = reason_field(
         "What you looked at, and what you found",
-        help_text="For example: all code breaks and deviations; no findings.",
+        help_text="For example: all lines of the first four headings; no findings.",
         longest=2000,
     )
 
