@@ -9,6 +9,7 @@ WORKERS ?= 2
 # Whole files, in the order of tests/conftest.py: what a file sets up once is set up in one process.
 SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 OUTCOMES := .iwrs/validation/outcomes.json
+PROOFS := .iwrs/validation/proofs.json
 
 .PHONY: demo test validation lint template bench prove programs lock clean
 
@@ -34,7 +35,7 @@ template: $(READY)  ## the migrated database that the tests copy, unless it was 
 	$(BIN)/python -m tests.bootstrap
 
 prove: $(READY) programs  ## slow proofs: large replays, long fault runs, advisories of what is locked
-	$(BIN)/python -m pytest $(SHARED) -q -rs -m slow $(ARGS)
+	$(BIN)/python -m pytest $(SHARED) -q -rs -m slow --proofs $(PROOFS) $(ARGS)
 
 bench: $(READY)  ## ratios within one run
 	$(BIN)/python -m bench.randomize $(ARGS)

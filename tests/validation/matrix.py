@@ -3,9 +3,13 @@
 `python -m tests.validation.matrix check` compares the committed matrix with the tests as they are;
 `... record` writes it again with the outcomes of the last run (`pytest --outcomes FILE`). What is
 written depends on nothing but requirements, marks and outcomes: no times, no machine.
+
+Slow proofs run apart (`make prove`) and in parts: their outcomes are kept beside, as long as the
+code is the one that they were run on.
 """
 
 import argparse
+import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,15 +28,18 @@ from tests.validation.requirements import (
 
 Outcome = Literal["passed", "failed", "skipped"]
 OUTCOMES = ROOT / ".iwrs" / "validation" / "outcomes.json"
+PROOFS = ROOT / ".iwrs" / "validation" / "proofs.json"
 MATRIX = ROOT / "docs" / "validation"
 
+_NO_CODE = {"docs", "build"}
+_WORDS = {".md", ".pyc", ".png"}
 _ORDER: Sequence[str] = ("failed", "passed", "skipped")
 _HEAD = """# Traceability
 
 Written by `make validation`; do not edit. Each requirement of [requirements](../requirements.md)
 with the tests that name it and the outcome of the last recorded run. A requirement has passed when
-no test of it failed and one at least passed; `not run` stands for tests that the recorded run left
-out, such as the slow ones of `make prove`.
+no test of it failed and one at least passed; `not run` stands for tests that were not run on this
+code: slow ones are run by `make prove` before they are recorded.
 
 | requirement | clause | tests | result |
 |---|---|---|---|
@@ -59,6 +66,26 @@ class Row:
 def worse(one: Outcome | None, other: Outcome) -> Outcome:
     """The outcome of a test that ran several times: a failure counts, and then a pass."""
     return other if one is None else min(one, other, key=_ORDER.index)
+
+
+def fingerprint_of_code(root: Path = ROOT) -> str:
+    """SHA-256 of every file that can change what a test does: all but words, pictures and state."""
+    rooms = [each for each in root.iterdir() if each.name[0] != "." and each.name not in _NO_CODE]
+    files = {file for room in rooms for file in [room, *room.rglob("*")] if file.is_file()}
+    found = hashlib.sha256()
+    for file in sorted(files):
+        if file.suffix not in _WORDS:
+            content = hashlib.sha256(file.read_bytes()).hexdigest()
+            found.update(f"{file.relative_to(root)}\0{content}\0".encode())
+    return found.hexdigest()
+
+
+def proofs_in(file: Path) -> dict[str, Outcome]:
+    """Outcomes of slow proofs on the code as it is now; those of other code do not count."""
+    if not file.exists():
+        return {}
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    return dict(kept["outcomes"]) if kept["code"] == fingerprint_of_code() else {}
 
 
 def rows_of(outcomes: Mapping[str, str]) -> list[Row]:
@@ -127,8 +154,8 @@ def check() -> int:
 
 
 def record(outcomes: Path) -> int:
-    """Write the matrix with the outcomes of a run."""
-    rows = rows_of(json.loads(outcomes.read_text(encoding="utf-8")))
+    """Write the matrix with the outcomes of a run, and those of the proofs."""
+    rows = rows_of(proofs_in(PROOFS) | json.loads(outcomes.read_text(encoding="utf-8")))
     MATRIX.mkdir(exist_ok=True)
     (MATRIX / "traceability.json").write_text(as_json(rows), encoding="utf-8")
     (MATRIX / "traceability.md").write_text(as_page(rows), encoding="utf-8")

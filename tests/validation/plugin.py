@@ -1,6 +1,7 @@
 """Keeps the outcome of each test of a run, by test function, for the traceability matrix.
 
-With xdist, the workers' reports all reach the first process; only that one writes.
+With xdist, the workers' reports all reach the first process; only that one writes. `--proofs` adds
+to what earlier runs on the same code left in the file, since proofs are run in parts.
 """
 
 import json
@@ -8,21 +9,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.validation.matrix import Outcome, rows_of, worse
+from tests.validation.matrix import Outcome, fingerprint_of_code, proofs_in, rows_of, worse
 
 OPTION = "--outcomes"
+PROOFS = "--proofs"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("validation")
     text = "write the outcome of each test to this file (JSON), and sum up the requirements"
     group.addoption(OPTION, metavar="FILE", type=Path, default=None, help=text)
+    text = "add the outcome of each test to those in this file, if they are of the same code"
+    group.addoption(PROOFS, metavar="FILE", type=Path, default=None, help=text)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    file = config.getoption(OPTION)
-    if file is not None and not hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput"):
+        return
+    if (file := config.getoption(OPTION)) is not None:
         config.pluginmanager.register(_Outcomes(file), "requirement-outcomes")
+    if (file := config.getoption(PROOFS)) is not None:
+        config.pluginmanager.register(_Proofs(file), "requirement-proofs")
 
 
 class _Outcomes:
@@ -36,10 +43,13 @@ class _Outcomes:
             test = report.nodeid.split("[")[0]
             self.of_tests[test] = worse(self.of_tests.get(test), report.outcome)
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def write(self, document: object) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self.of_tests, indent=0, sort_keys=True)
+        text = json.dumps(document, indent=0, sort_keys=True)
         self.file.write_text(text, encoding="utf-8")
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        self.write(self.of_tests)
         results: dict[str, list[str]] = {}
         for row in rows_of(self.of_tests):
             results.setdefault(row.result, []).append(row.requirement.id)
@@ -47,3 +57,12 @@ class _Outcomes:
         for result, numbers in sorted(results.items()):
             which = "" if result == "passed" else f": {', '.join(numbers)}"
             terminalreporter.write_line(f"{len(numbers)} {result}{which}")
+
+
+class _Proofs(_Outcomes):
+    def __init__(self, file: Path) -> None:
+        super().__init__(file)
+        self.code = fingerprint_of_code()  # as it is when the run begins
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        self.write({"code": self.code, "outcomes": proofs_in(self.file) | self.of_tests})

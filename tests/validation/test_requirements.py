@@ -1,10 +1,20 @@
 """Every requirement is proved by a test that names it (REQ-001), and the matrix is made of that."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from tests.validation.matrix import Row, as_json, as_page, differences, rows_of, worse
+from tests.validation.matrix import (
+    Row,
+    as_json,
+    as_page,
+    differences,
+    fingerprint_of_code,
+    proofs_in,
+    rows_of,
+    worse,
+)
 from tests.validation.requirements import (
     PAGE,
     Requirement,
@@ -103,6 +113,28 @@ def test_a_failure_outweighs_a_pass() -> None:
     assert Row(asked, {"a": "passed", "b": "failed"}).result == "failed"
     assert Row(asked, {"a": "passed", "b": "not run"}).result == "passed"
     assert Row(asked, {"a": "skipped"}).result == "not run"
+
+
+def test_proofs_count_for_the_code_that_they_ran_on(tmp_path: Path) -> None:
+    file = tmp_path / "proofs.json"
+    assert proofs_in(file) == {}
+    kept = {"code": fingerprint_of_code(), "outcomes": {"tests/a.py::test_slow": "passed"}}
+    file.write_text(json.dumps(kept))
+    assert proofs_in(file) == kept["outcomes"]
+    file.write_text(json.dumps(kept | {"code": "of another day"}))
+    assert proofs_in(file) == {}
+
+
+def test_words_and_state_are_no_code(tmp_path: Path) -> None:
+    (tmp_path / "room").mkdir()
+    (tmp_path / "room" / "rule.sql").write_text("SELECT 1")
+    before = fingerprint_of_code(tmp_path)
+    for name in ("room/rule.pyc", "README.md", ".venv/lib.py", "docs/picture.svg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("anything")
+    assert fingerprint_of_code(tmp_path) == before
+    (tmp_path / "room" / "rule.sql").write_text("SELECT 2")
+    assert fingerprint_of_code(tmp_path) != before
 
 
 def test_the_matrix_shows_outcomes_and_is_compared_without_them() -> None:
