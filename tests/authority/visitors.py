@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from enrolment.models import Centre, CentreRole
-from iwrs.accounts.models import Role, StudyRole, User
+from iwrs.accounts.models import UNBLINDED_ROLES, Role, StudyRole, User
 from iwrs.models import Study
 from tests.factories import a_user
 from trial.doors import Answer, Door, Of, held_in_study
@@ -103,16 +103,17 @@ def elsewhere(study: Study, centre: Centre, side: str, why: str) -> Iterator[Vis
 
 
 def shut_out(study: Study, centre: Centre, side: str) -> Iterator[Visitor]:
-    """Nobody, and people who had a session."""
-    role = Role.ADMINISTRATOR if side == "blinded" else Role.UNBLINDED_STATISTICIAN
+    """Nobody, and of each role of the side somebody who had a session."""
     yield Visitor("Nobody", Client(), _sign_in)
-    closed = with_role(role, study, centre, side)
-    User.objects.filter(pk=closed.user.pk).update(is_active=False)  # type: ignore[union-attr]
-    yield Visitor("Closed account", closed.browser, _sign_in)
-    idle = with_role(role, study, centre, side)
-    key = next(iter(idle.browser.cookies.values())).value
-    Session.objects.filter(pk=key).update(expire_date=datetime.now(UTC) - timedelta(seconds=1))
-    yield Visitor("Session that ran out", idle.browser, _sign_in)
+    for role in (each for each in Role if (each in UNBLINDED_ROLES) == (side == "unblinded")):
+        closed = with_role(role, study, centre, side)
+        User.objects.filter(pk=closed.user.pk).update(is_active=False)  # type: ignore[union-attr]
+        yield Visitor(f"{role.label}, account closed", closed.browser, _sign_in)
+        idle = with_role(role, study, centre, side)
+        key = next(iter(idle.browser.cookies.values())).value
+        over = datetime.now(UTC) - timedelta(seconds=1)
+        Session.objects.filter(pk=key).update(expire_date=over)
+        yield Visitor(f"{role.label}, session that ran out", idle.browser, _sign_in)
 
 
 def _nothing(door: Door) -> str:

@@ -5,6 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 from django.urls import clear_url_caches
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
 
 from iwrs.accounts.models import Role
 from randomization.unblinded.extension import extend_list
@@ -20,7 +23,7 @@ from tests.factories import (
     a_user,
 )
 from tests.hostile.test_portal_injection import check
-from tests.hostile.texts import FEW, TEXTS, WALKS, names_in_turn
+from tests.hostile.texts import FEW, TEXTS, TYPED, WALKS, names_in_turn
 from tests.hostile.walk import Form, address_of, all_forms, pages, signed_in, state_of_the_database
 from tests.roles import as_unblinded
 
@@ -68,3 +71,20 @@ def test_hostile_texts_in_every_field_of_the_unblinded_site(forms: list[Form], e
         *("review-access", "audit-review"),
     }
     assert kept > (10 if every else 3)
+
+
+@examples(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],  # a text that does harm is short enough as it is
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(choose=st.data())
+def test_any_text_in_any_field_of_the_unblinded_site(
+    forms: list[Form], choose: st.DataObject
+) -> None:
+    before = state_of_the_database()
+    typed = [(form, at) for form in forms for at in form.fields if at.kind != "file"]
+    form, at = choose.draw(st.sampled_from(typed), label="form and field")
+    check(form, [at], choose.draw(TYPED, label="text"), before)
