@@ -13,6 +13,7 @@ from django.urls import reverse
 from enrolment import services
 from iwrs.acts import one_request
 from tests.factories import TESTER, a_subject
+from tests.pdf import pdf_text
 from trial.audit.trail import Filter, all_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.requirement("REQ-025")]
@@ -53,6 +54,14 @@ def test_two_acts_of_one_request_share_its_id_and_two_requests_do_not(
     newest, *before = requests_of(site, "suspend centre")
     assert before == together
     assert newest not in before
+
+
+def test_the_pdf_names_the_request_of_a_line(site: SimpleNamespace, browser: Browse) -> None:
+    suspend(browser(site.study_manager), site.here.pk)
+    [request] = requests_of(site, "suspend centre")
+    asked = reverse("audit-pdf", args=[site.study.code]) + "?act=suspend+centre"
+    answer = browser(site.auditor).get(asked)
+    assert request in "".join(pdf_text(answer.content).split())
 
 
 def test_acts_outside_a_request_have_an_id_each(site: SimpleNamespace) -> None:

@@ -89,6 +89,7 @@ def _told(line: Line) -> dict[str, Any]:
     return {
         "at": moment(line.event.at, line.zone),
         "text": str(line),
+        "request": line.event.request,
         "changes": line.listed,
     }
 
