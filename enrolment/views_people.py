@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 
 from enrolment import accounts, people
+from enrolment.access import allowed
 from enrolment.forms import EndAccessForm, EndRoleForm, ResetForm, StudyPersonForm
 from enrolment.models import CentreRole
 from enrolment.pages import StudyAct
@@ -69,7 +70,9 @@ class PersonAct(StudyAct):
 
 
 class PersonPage(PersonAct):
-    """One person: account, roles in this study, and what can be done."""
+    """One person: account, roles in this study, and what those who look after people can do."""
+
+    act = Act.SEE_PEOPLE
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         in_study = StudyRole.objects.filter(user=self.other, study_code=self.study.code)
@@ -78,6 +81,7 @@ class PersonPage(PersonAct):
         context = {
             "study": self.study,
             "other": self.other,
+            "may_manage": allowed(self.person, Act.MANAGE_PEOPLE, self.study),
             "own": self.other.pk == self.person.pk,
             "in_study": [
                 (each, each.until is not None and each.until < today)

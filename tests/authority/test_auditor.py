@@ -15,9 +15,9 @@ from tests.portal.conftest import a_site
 from tests.portal.test_scope import MORE, objects_of
 from trial.doors import ACCOUNTS, DOORS, OPEN, PORTAL, Answer, Door, addresses, held_in_study
 
-# Where those who look after people begin: no auditor gives or ends roles. What they tell is in
-# the list of who has access, the delegation logs and the audit trail, which the auditor reads.
-DESKS = {"people", "study-person"}
+# Where those who look after people at a centre begin: no auditor gives or ends roles. What it tells
+# is in the delegation log and on the pages of the persons, which the auditor reads.
+DESKS = {"people"}
 # While a study is blinded, no file of its treatments can be made.
 NOT_WHILE_BLINDED = {"opened-csv", "opened-proofs"}
 REFUSED = {Answer.REFUSED: 403, Answer.NOWHERE: 404}

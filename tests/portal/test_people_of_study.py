@@ -203,6 +203,20 @@ def test_an_account_that_is_ended_already_is_said(
     assert not SignInEvent.objects.filter(user=site.monitor, what=What.ACCOUNT_ENDED).exists()
 
 
+@pytest.mark.requirement("REQ-018")
+def test_an_auditor_reads_the_page_of_a_person_and_is_offered_nothing(
+    site: SimpleNamespace, signed_in: Browse
+) -> None:
+    page = signed_in(site.auditor).get(at(site, "study-person", site.monitor)).content.decode()
+    assert site.monitor.email in page
+    assert "Second factor" in page
+    for name in ("end-access", "reset-factors"):
+        assert at(site, name, site.monitor) not in page
+    assert "End the role" not in page
+    access = signed_in(site.auditor).get(reverse("access", args=[site.study.code]))
+    assert at(site, "study-person", site.monitor) in access.content.decode()
+
+
 @pytest.mark.requirement("REQ-013")
 def test_a_person_of_another_study_is_not_found(
     site: SimpleNamespace, manager: Client, signed_in: Browse, other_study: SimpleNamespace
