@@ -26,6 +26,7 @@ LOCKED = "account-locked"
 CHANGED = "account-changed"
 INVITATION = "invitation"
 NEW_LINK = "password-link"
+_REVIEW = {"blinded": Act.REVIEW_ACCESS, "unblinded": Act.REVIEW_UNBLINDED_ACCESS}
 
 # What a person is told of the own account: by what happened, and by what (`method`).
 TOLD = {
@@ -135,7 +136,7 @@ def access_review_is_due(message: Message) -> Letter:
         raise NotNeeded
     about = {"study": study, "last": last, "days": EVERY.days, "portal": settings.PORTAL_URL}
     return Letter(
-        to=who_may(study, Act.REVIEW_ACCESS),
+        to=who_may(study, _REVIEW[settings.SIDE]),
         subject=f"[{study.code}] Review who has access",
         body=render_to_string("enrolment/mail/access_review_due.txt", about),
     )

@@ -32,6 +32,9 @@ app.conf.beat_schedule = {
     "remind of access reviews": _entry(
         "enrolment.tasks.remind_of_access_reviews", crontab(minute=40), expires=3000
     ),
+    "remind of unblinded access reviews": _entry(
+        "enrolment.tasks.unblinded_remind_of_access_reviews", crontab(minute=40), expires=3000
+    ),
     "request daily supply": _entry(
         "dispensing.tasks.request_daily_supply", crontab(minute=20), expires=3000
     ),

@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 from celery import Task, shared_task
 from django.conf import settings
+from django.db.models import QuerySet
 
 from iwrs import outbox
 from iwrs.celery import app
@@ -91,6 +92,11 @@ def for_each_study(task: Task) -> None:
 
     One study that fails does not keep the others waiting.
     """
+    for study in studies_at_work():
+        task.delay(study.pk)
+
+
+def studies_at_work() -> "QuerySet[Study]":
+    """Studies that have a definition and are not in preparation."""
     studies = Study.objects.exclude(status=Study.Status.DRAFT).filter(versions__isnull=False)
-    for pk in studies.order_by("pk").distinct().values_list("pk", flat=True):
-        task.delay(pk)
+    return studies.order_by("pk").distinct()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from types import SimpleNamespace
 
@@ -13,7 +14,9 @@ from django.db.models import Max
 from django.urls import reverse
 from psycopg.errors import InsufficientPrivilege
 
+from enrolment.access_review import as_csv, fingerprint, record_access_review, who_has_access
 from enrolment.models import CentreRole
+from enrolment.tasks import unblinded_remind_of_access_reviews
 from iwrs import outbox
 from iwrs.accounts import views
 from iwrs.accounts.events import Caller, record
@@ -141,6 +144,26 @@ def test_the_person_is_told_of_the_own_account_and_of_no_one_elses_centre(
     assert letter.to == [staff.email]
     assert "Your account was ended." in letter.body
     assert centre.time_zone not in letter.body
+
+
+@pytest.mark.requirement("REQ-020")
+def test_the_unblinded_auditor_is_reminded_of_the_review_of_access(
+    study: Study, person: MakePerson
+) -> None:
+    Study.objects.filter(pk=study.pk).update(created_at=datetime.now(UTC) - timedelta(days=91))
+    auditor, other = person(Role.UNBLINDED_AUDITOR), person(Role.SUPPLY_MANAGER)
+    for _ in range(2):
+        with as_unblinded():
+            unblinded_remind_of_access_reviews()
+    [letter] = letters()
+    assert letter.to == [auditor.email]
+    assert f"https://staff.example/studies/{study.code}/access/" in letter.body
+    with as_unblinded():
+        seen = fingerprint(who_has_access(study))
+        assert other.email in as_csv(who_has_access(study))
+        record_access_review(study, seen=seen, notes="Looked through.", by=TESTER)
+        unblinded_remind_of_access_reviews()
+    assert letters() == []
 
 
 def test_the_letters_of_either_side_are_rows_of_that_side(
