@@ -35,6 +35,11 @@ def one_request() -> Iterator[None]:
         _request.reset(token)
 
 
+def present_request() -> str | None:
+    """The id of the request that is being answered, for a record of its own; None in a task."""
+    return _request.get()
+
+
 @contextmanager
 def act(name: str, *, by: Actor, why: str = "") -> Iterator[None]:
     """Open one durable transaction whose audit rows carry the act, who does it and why.

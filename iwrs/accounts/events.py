@@ -13,6 +13,7 @@ from django.dispatch import Signal
 from django.http import HttpRequest
 
 from iwrs.accounts.models import SignInEvent, StudyRole, User
+from iwrs.acts import present_request
 
 LOCKS_SHOWN = timedelta(days=14)
 
@@ -65,6 +66,7 @@ def record(
             method=method,
             address=by.address,
             browser=by.browser,
+            of_request=present_request(),
             **more,
         )
         recorded.send(sender=SignInEvent, event=event)

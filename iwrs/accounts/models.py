@@ -126,6 +126,7 @@ class SignInEvent(models.Model):
     browser = models.CharField(max_length=200, blank=True)
     done_by = models.CharField(max_length=200, blank=True, help_text="Who else did it.")
     why = models.TextField(blank=True)
+    of_request = models.UUIDField(null=True, help_text="The same for all that one request did.")
 
     class Meta:
         indexes = [

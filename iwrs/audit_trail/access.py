@@ -1,6 +1,7 @@
 """Recording who looked at what is sensitive, and who took a copy of it (ICH E6(R3) 4.2.2(b))."""
 
 from iwrs.actors import Actor
+from iwrs.acts import present_request
 from iwrs.audit_trail.models import Access
 
 
@@ -16,4 +17,5 @@ def record_look(
         page=page,
         about=about[:500],
         copied=copied,
+        of_request=present_request(),
     )

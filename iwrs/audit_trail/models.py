@@ -88,6 +88,7 @@ class Access(models.Model):
     about = models.CharField(max_length=500, blank=True, help_text="Of whom, or narrowed to what.")
     copied = models.BooleanField(default=False)
     at = models.DateTimeField(db_default=Now(), help_text="The database's clock.")
+    of_request = models.UUIDField(null=True, help_text="The same for all that one request did.")
 
     class Meta:
         db_table = "audit_access"
@@ -113,6 +114,7 @@ class Review(models.Model):
     sealed_batch = models.BigIntegerField(null=True)
     sealed_chain = models.CharField(max_length=64, blank=True)
     at = models.DateTimeField(db_default=Now(), help_text="The database's clock.")
+    of_request = models.UUIDField(null=True, help_text="The same for all that one request did.")
 
     class Meta:
         db_table = "audit_review"

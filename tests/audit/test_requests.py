@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,13 +12,17 @@ from django.test import Client
 from django.urls import reverse
 
 from enrolment import services
+from iwrs.accounts.models import SignInEvent
 from iwrs.acts import one_request
+from iwrs.audit_trail.models import Access, Review
+from iwrs.models import Study
 from tests.factories import TESTER, a_subject
 from tests.pdf import pdf_text
 from trial.audit.trail import Filter, all_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.requirement("REQ-025")]
 Browse = Callable[..., Client]
+PASSWORD = "correct horse battery staple"
 A_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -93,6 +98,27 @@ def test_the_csv_and_the_page_show_it_and_the_answer_does_not(
     assert f"request {request}" in page
     found = reader.get(reverse("audit", args=[site.study.code]), {"text": request})
     assert "No staff" in found.content.decode()
-    # A look at a page is its own record, which keeps no request.
     looks = reader.get(reverse("audit", args=[site.study.code]), {"what": "audit.access"})
-    assert "· request" not in looks.content.decode()
+    assert "· request" in looks.content.decode()
+
+
+def test_looks_reviews_and_what_happens_at_the_door_keep_it(
+    site: SimpleNamespace, browser: Browse
+) -> None:
+    client = Client()
+    for password in ("a guess", PASSWORD):
+        typed = {"email": site.auditor.email, "password": password}
+        client.post(reverse("sign-in"), typed)
+    refused, let_in = SignInEvent.objects.order_by("pk").values_list("of_request", flat=True)
+    assert refused
+    assert let_in
+    assert refused != let_in
+    reader = browser(site.auditor)
+    reader.get(reverse("audit", args=[site.study.code]))
+    assert Access.objects.latest("pk").of_request
+    Study.objects.update(created_at=datetime.now(UTC) - timedelta(days=9))
+    until = datetime.now(UTC).date() - timedelta(days=1)
+    typed = {"until": f"{until}", "notes": "Read."}
+    sent = reader.post(reverse("audit-review", args=[site.study.code]), typed)
+    assert sent.status_code == 302, sent.content.decode()
+    assert Review.objects.get().of_request not in {None, Access.objects.latest("pk").of_request}

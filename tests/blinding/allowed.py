@@ -17,9 +17,9 @@ COLUMNS = {
     "finished_at",
     "pgh_created_at",
 }
-# A random key of each request, in the rows of history that came with it: which rows share one must
-# not differ.
-OF_THE_REQUEST = "pgh_context_id"
+# A random key of each request, in the rows of history that came with it and in records of the door,
+# of looks and of reviews: which rows share one must not differ.
+OF_THE_REQUEST = ("pgh_context_id", "of_request")
 # A session's key is random. A letter is due and sent in real time. Transactions of all databases
 # are numbered together. An encrypted file differs by its random key.
 COLUMNS_OF = {

@@ -110,8 +110,9 @@ def public_rows(database: str) -> dict[str, list[tuple[Any, ...]]]:
 
 def _masked(row: dict[str, Any], requests: dict[str, int]) -> dict[str, Any]:
     row = allowed.without_sealed_file(row)
-    if key := row.get(allowed.OF_THE_REQUEST):
-        row |= {allowed.OF_THE_REQUEST: requests.setdefault(key, len(requests))}
+    for column in allowed.OF_THE_REQUEST:
+        if key := row.get(column):
+            row |= {column: requests.setdefault(key, len(requests))}
     return {k: allowed.masked(v) if isinstance(v, str) else v for k, v in row.items()}
 
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import IntegrityError
 
 from iwrs.actors import Actor
-from iwrs.acts import act
+from iwrs.acts import act, present_request
 from iwrs.audit_trail.models import Batch, Review
 from iwrs.models import Study
 from iwrs.problems import Invalid, Problem
@@ -75,6 +75,7 @@ def mark_reviewed(study: Study, until: date, notes: str, *, by: Actor) -> Review
                 role=by.role,
                 sealed_batch=sealed.number if sealed else None,
                 sealed_chain=bytes(sealed.chain).hex() if sealed else "",
+                of_request=present_request(),
             )
     except IntegrityError:  # two reviews at once: the other one won
         raise Problem(

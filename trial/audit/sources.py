@@ -62,7 +62,8 @@ class Source:
     @property
     def request(self) -> str:
         """SQL: the id of the request, or of the task's act, that the row came with."""
-        return "coalesce(e.pgh_context_id::text, '')" if self.record is None else "''"
+        column = "pgh_context_id" if self.record is None else "of_request"
+        return f"coalesce(e.{column}::text, '')"
 
     @cached_property
     def fields(self) -> list[models.Field]:

@@ -32,7 +32,7 @@ class Event:
     context: dict[str, Any]
     subject_id: int | None
     centre_id: int | None
-    request: str  # the same for all that one request did; empty for a record, which keeps none
+    request: str  # the same for all that one request did; empty for a record of a task
     now: dict[str, Any] = field(default_factory=dict)
     before: dict[str, Any] | None = None
 

@@ -158,6 +158,7 @@ _SILENT = {
     "record",
     "told",
     "transaction",
+    "of_request",
 }
 
 # Who may not know of code breaks reads no line of these acts and tables, and never these fields.
