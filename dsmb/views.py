@@ -52,6 +52,7 @@ class Analysis(Page):
                 )
                 for each in extracts
             ],
+            "may_read_open": allowed(self.person, Act.SEE_OPEN_REPORT, self.study),
             "may_cut": allowed(self.person, Act.CUT_DATA, self.study),
             "may_extract": allowed(self.person, Act.REQUEST_EXTRACT, self.study),
         }

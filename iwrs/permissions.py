@@ -38,6 +38,7 @@ class Act(StrEnum):
     MANAGE_ACCRUAL = "open, pause and close accrual"
     SEE_ACCRUAL = "see accrual"
     SEE_EVENT_COUNT = "see the overall number of events"
+    SEE_OPEN_REPORT = "read the open report"
     CUT_DATA = "make a data cut"
     REQUEST_EXTRACT = "request a sealed extract"
     RELEASE_EXTRACT = "release a sealed extract"
@@ -66,6 +67,7 @@ READING = frozenset(
         Act.SEE_CODE_BREAKS,
         Act.SEE_ACCRUAL,
         Act.SEE_EVENT_COUNT,
+        Act.SEE_OPEN_REPORT,
         Act.SEE_PEOPLE,
         Act.SEE_AUDIT,
         Act.SEE_OPENED,
@@ -99,6 +101,7 @@ MAY: dict[str, frozenset[Act]] = {
             Act.SEE_SUBJECTS,
             Act.APPROVE_DEVIATION,
             Act.RECORD_CENTRAL_READ,
+            Act.SEE_OPEN_REPORT,
             Act.RELEASE_EXTRACT,
             Act.ASSESS_CODE_BREAK,
             Act.KEEP_PACKS,
@@ -114,6 +117,7 @@ MAY: dict[str, frozenset[Act]] = {
             Act.SEE_SUBJECTS,
             Act.RECORD_CENTRAL_READ,
             Act.SEE_EVENT_COUNT,
+            Act.SEE_OPEN_REPORT,
             Act.CUT_DATA,
             Act.REQUEST_EXTRACT,
         }
@@ -129,6 +133,7 @@ MAY: dict[str, frozenset[Act]] = {
             Act.SEE_PACKS,
             Act.RECORD_OPENING,
             Act.SEE_CODE_BREAKS,
+            Act.SEE_OPEN_REPORT,
         }
     ),
     # What a depot does comes with depots; until then its manager sees where kits go.

@@ -83,6 +83,7 @@ class Home(Page):
             "active": centres.filter(status="active").count(),
             "centres": centres.count(),
             "overdue": overdue_visits(centres),
+            "may_read_open": allowed(self.person, Act.SEE_OPEN_REPORT, study),
             "may_see_access": allowed(self.person, Act.SEE_PEOPLE, study),
             "access_due": allowed(self.person, Act.REVIEW_ACCESS, study)
             and is_due(last_review(study)),

@@ -11,6 +11,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from assessments.services import record_read
 from dispensing.doses import reduce_dose
+from dsmb.models import DataCut
 from enrolment.access import centres_for, require, studies_for, subjects_for
 from enrolment.models import CentreRole
 from enrolment.services import request_deviation
@@ -75,7 +76,13 @@ def objects_of(centre):
     in_study = a_user(Role.AUDITOR, study=centre.study).study_roles.get()
     reported = randomize(a_subject(centre), by=EDC).subject
     reduce_dose(reported, "5mg", by=EDC, on=today, reason="Rash")
+    cut, _ = DataCut.objects.get_or_create(
+        study=centre.study,
+        cut_on=clock.today() - timedelta(days=1),
+        defaults={"reason": "Look", "made_by": "A", "made_at": clock.now()},
+    )
     return {
+        **dict.fromkeys(("open-report", "open-report-csv", "open-report-pdf"), cut.pk),
         "correct-central-read": read.pk,
         "centre": centre.pk,
         "activate-centre": centre.pk,
@@ -156,6 +163,7 @@ def test_a_page_of_the_whole_study_is_not_found_by_people_of_a_site(site, signed
             assert browser.post(address, {}).status_code in {404, 405}, f"{role} {address}"
             tried.add(pattern.name)
     assert tried >= {"accrual", "change-accrual", "add-centre", "analysis", "cut-data"}
+    assert "open-reports" in tried
 
 
 @pytest.mark.requirement("REQ-011")
