@@ -167,7 +167,7 @@ def addresses(study: Study) -> list[str]:
     for route, name in _routes():
         values = {"code": [study.code], "who": ["none"], "token": ["none"]}
         values |= {key: [value] for key, value in MORE.get(name, {}).items()}
-        for number in _keys(route.split("<")[0]) if "<int:pk>" in route else [0]:
+        for number in _keys(route.split("<int:pk>")[0]) if "<int:pk>" in route else [0]:
             path = route
             for key, known in {**values, "pk": [str(number)]}.items():
                 for kind in ("int", "slug", "str", "uuid", "path"):

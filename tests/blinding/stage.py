@@ -48,7 +48,7 @@ from tests import factories as make
 from tests.api.client import Edc, screening_body
 from tests.blinding import allowed
 from tests.blinding.received import Log
-from tests.blinding.stage_rules import play_rules
+from tests.blinding.stage_rules import play_rules, read_open_report
 from tests.dispensing.depots import fill_depot
 from tests.hostile.walk import Form, forms_at
 from tests.roles import as_unblinded
@@ -136,7 +136,7 @@ class Played:
 
     def keep(self, name: str, answer: Any) -> Any:
         headers = {k: allowed.masked(v) for k, v in sorted(answer.headers.items())}
-        body = allowed.masked(answer.content.decode())
+        body = allowed.masked(answer.content.decode(errors="backslashreplace"))
         self.answers[name] = (answer.status_code, headers, body, len(answer.content))
         return answer
 
@@ -201,6 +201,7 @@ def play(cast: Cast, log: Log, *, whole: bool = True) -> Played:
             _make_paper(study, log)
             play_rules(study, cast.person, cast.edc, played.keep)
             _extract(cast, study, log)
+            read_open_report(study, cast.person(Role.STUDY_MANAGER), played.keep)
         _beat(log)
     return played
 

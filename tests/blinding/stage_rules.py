@@ -166,6 +166,14 @@ def _screen_again(investigator: User, keep: Keep) -> None:
     keep("screened again", browser.get(reverse("rescreen", args=[subject.pk])))
 
 
+def read_open_report(study: Study, manager: User, keep: Keep) -> None:
+    """The open report of the data cut: on its page, as CSV and as PDF."""
+    browser = _signed_in(manager)
+    for name in ("open-report", "open-report-csv", "open-report-pdf"):
+        address = reverse(name, args=[study.code, study.data_cuts.get().pk])
+        assert keep(name, browser.get(address)).status_code == 200
+
+
 def _signed_in(person: User) -> Client:
     browser = Client()
     browser.force_login(person, backend="iwrs.accounts.backend.PasswordBackend")
