@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Error, Page, expect
 
 from enrolment.models import Subject
+from iwrs import clock
 from tests.browser.conftest import DESKTOP, PHONE
 from tests.factories import a_randomized_subject, a_subject, arm_of
 
@@ -155,6 +156,9 @@ def pages_of(portal) -> dict[str, list[str]]:
     randomized = a_randomized_subject(portal.here)
     visit, supply = randomized.visits.first(), randomized.dispensations.first()
     code = portal.study.code
+    cut = portal.study.data_cuts.create(
+        cut_on=clock.today(), reason="Look", made_by="A", made_at=clock.now()
+    )
     return {
         "investigator": [
             "/",
@@ -179,6 +183,8 @@ def pages_of(portal) -> dict[str, list[str]]:
             "/subjects/",
             f"/studies/{code}/accrual/",
             f"/studies/{code}/analysis/",
+            f"/studies/{code}/open-reports/",
+            f"/studies/{code}/data-cuts/{cut.pk}/open-report/",
             f"/studies/{code}/cut/",
             f"/subjects/{randomized.pk}/central-read/",
         ],
@@ -202,4 +208,4 @@ def test_pages_keep_the_rules_that_a_machine_can_check(portal, visit, viewport):
             page.get_by_role("button", name="Save screening").click()
             page.get_by_role("alert").wait_for()
             assert page.evaluate(RULES) == []
-    assert looked == 24
+    assert looked == 26
