@@ -190,13 +190,15 @@ class ConfirmReduction(Signing, SubjectAct):
 
     def context(self) -> dict[str, Any]:
         definition = self.subject.study.definition
-        drugs = {each.key: each for each in definition.drugs}
-        levels = {each.key: each for each in definition.dose_levels}
+        drugs = {each.key: each.label for each in definition.drugs}
+        levels = {each.key: each.label for each in definition.dose_levels}
+        drug, level = self.reduction.drug, self.reduction.level
         return {
             "subject": self.subject,
             "reduction": self.reduction,
-            "drug": drugs[self.reduction.drug],
-            "level": levels[self.reduction.level],
+            # A later study file may have dropped them.
+            "drug": drugs.get(drug, drug),
+            "level": levels.get(level, level),
         }
 
     def perform(self, form: PortalForm) -> HttpResponse:

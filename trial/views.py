@@ -164,7 +164,11 @@ class SubjectPage(Page):
 
 
 def answers_as_read(subject: Subject, definition: Any) -> list[tuple[str, str, str]]:
-    """(part, question, answer) of screening, in the words of the definition."""
+    """(part, question, answer) of screening, in the words of the definition.
+
+    What was answered to a question that a later study file dropped stays in the record that is
+    signed, and is shown by the question's key.
+    """
     rows = []
     for factor in definition.factors:
         labels = {each.key: each.label for each in factor.levels}
@@ -175,12 +179,20 @@ def answers_as_read(subject: Subject, definition: Any) -> list[tuple[str, str, s
         ("Eligibility", each.question, given.get(each.key, "Not answered"))
         for each in definition.eligibility
     ]
+    asked = {each.key for each in definition.eligibility}
+    rows += [("Eligibility", key, said) for key, said in given.items() if key not in asked]
     for item in definition.baseline:
         value = subject.baseline.get(item.key)
         if value not in (None, ""):
             labels = {each.key: each.label for each in item.choices}
             shown = labels.get(str(value), f"{value} {item.unit or ''}".strip())
             rows.append(("Baseline", item.question, shown))
+    asked = {item.key for item in definition.baseline}
+    rows += [
+        ("Baseline", key, str(said))
+        for key, said in subject.baseline.items()
+        if key not in asked and said not in (None, "")
+    ]
     return rows
 
 

@@ -23,7 +23,9 @@ class ConfirmRandomization(Signing, SubjectAct):
     heading = "Confirm the randomization"
     explain = (
         "An EDC system recorded this randomization. Compare it with your source, then sign. "
-        "An answer that is wrong is corrected on the subject's page first."
+        "A wrong day of consent or baseline answer is corrected under the subject's recorded facts "
+        "first. A wrong stratum stays as it was used: the right one is recorded on the subject's "
+        "page, before or after this."
     )
     submit = "Sign the confirmation"
     meaning = "I confirm that this randomization was made as recorded"

@@ -145,7 +145,7 @@ def _supply(dispensation: Dispensation) -> str:
 
 def _level_label(reduction: DoseReduction) -> str:
     levels = {each.key: each.label for each in reduction.subject.study.definition.dose_levels}
-    return f"Dose reduced to {levels[reduction.level]}"
+    return f"Dose reduced to {levels.get(reduction.level, reduction.level)}"
 
 
 def _drug_label(stop: DrugStop) -> str:

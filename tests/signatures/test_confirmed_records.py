@@ -1,0 +1,126 @@
+"""What a confirmation signs is what its page shows, and what was signed before stays as it was."""
+
+import re
+import threading
+from contextlib import suppress
+
+import pytest
+from django.db import connection
+from django.urls import reverse
+
+import trial.confirming
+from dispensing.doses import confirm_reduction
+from dispensing.models import DoseReduction
+from dispensing.records import reduction_record
+from enrolment.models import Subject
+from iwrs import clock, studies
+from iwrs.accounts.models import Role, User
+from iwrs.definition import parse_definition
+from iwrs.models import Study
+from iwrs.problems import Problem
+from iwrs.signatures import Signature
+from tests.api.client import Edc
+from tests.factories import (
+    INVESTIGATOR,
+    TESTER,
+    a_centre,
+    a_user,
+)
+from tests.signatures.test_confirming import a_reported_reduction, a_reported_subject, address_of
+from tests.signing import sign_page
+from trial.confirming import confirm_randomization, randomized_record
+
+SECONDS = 60
+
+
+@pytest.fixture
+def edc(site) -> Edc:
+    return Edc(site.study)
+
+
+@pytest.fixture
+def investigator(site, signed_in):
+    return signed_in(site.investigator)
+
+
+def page_of(browser, subject: Subject) -> str:
+    return browser.get(reverse("subject", args=[subject.pk])).content.decode()
+
+
+def test_a_level_that_a_later_study_file_dropped_is_confirmed(site, edc, investigator):
+    subject = a_reported_subject(edc, site.here)
+    reduction = a_reported_reduction(edc, subject)
+    text = site.study.version.source
+    begin, end = text.index('[[dose_levels]]\nkey = "5mg"'), text.index('key = "5mg_alternate"')
+    text = text[:begin] + "[[dose_levels]]\n" + text[end:].replace("order = 3", "order = 2", 1)
+    studies.load(parse_definition(text, source="later"), by=TESTER, list_exists=lambda study: True)
+    assert "5mg" in investigator.get(address_of(reduction)).content.decode()
+    assert investigator.get(reverse("facts", args=[subject.pk])).status_code == 200
+    assert sign_page(investigator, site.investigator, address_of(reduction)).status_code == 302
+
+
+def test_an_answer_that_a_later_study_file_does_not_ask_for_is_shown(site, edc, investigator):
+    """It is in the record, so whoever signs has to see it."""
+    subject = a_reported_subject(edc, site.here)
+    criterion, item = site.study.definition.eligibility[-1], site.study.definition.baseline[-1]
+    Subject.objects.filter(pk=subject.pk).update(baseline={**subject.baseline, item.key: "8"})
+    text = site.study.version.source
+    for table, key in (("eligibility", criterion.key), ("baseline", item.key)):
+        text = re.sub(rf'\[\[{table}\]\]\nkey = "{key}"\n(?:(?!\[).*\n)*', "", text)
+    studies.load(parse_definition(text, source="later"), by=TESTER, list_exists=lambda study: True)
+    page = investigator.get(address_of(subject)).content.decode()
+    assert criterion.question not in page
+    assert f"<dt>{criterion.key}</dt><dd>{'Yes' if criterion.kind == 'include' else 'No'}" in page
+    assert f"<dt>{item.key}</dt><dd>8</dd>" in page
+
+
+def confirm_at_once(record, how, people: list[User], *, patience: float) -> list[object]:
+    """Each person confirms in a connection of the own, held open after reading the record for so
+    many seconds or until the other one has read it too.
+    """
+    found: list[object] = []
+    both_read = threading.Barrier(len(people), timeout=patience)
+    real = trial.confirming.require_waiting
+
+    def slowly(*arguments):
+        real(*arguments)
+        with suppress(threading.BrokenBarrierError):  # the lock kept the other one waiting
+            both_read.wait()
+
+    def one(person: User) -> None:
+        try:
+            how(record, by=INVESTIGATOR, signature=signature_of(person, record))
+            found.append("confirmed")
+        except Problem as problem:
+            found.append(problem.code)
+        except Exception as error:
+            found.append(type(error).__name__)
+        finally:
+            connection.close()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("trial.confirming.require_waiting", slowly)
+        patched.setattr("dispensing.doses.require_waiting", slowly)
+        threads = [threading.Thread(target=one, args=[each]) for each in people]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join(SECONDS)
+    return sorted(found, key=str)
+
+
+def signature_of(person: User, record: Subject | DoseReduction) -> Signature:
+    shown = randomized_record if isinstance(record, Subject) else reduction_record
+    return Signature(
+        str(person), clock.now(), "I confirm it", person.pk, person.name, "investigator",
+        shown(record).sha256,
+    )  # fmt: skip
+
+
+def reported_twice(study: Study) -> tuple[list[tuple[object, object]], list[User]]:
+    centre = a_centre(study)
+    edc = Edc(study)
+    subject = a_reported_subject(edc, centre)
+    reduction = a_reported_reduction(edc, subject)
+    people = [a_user(Role.INVESTIGATOR, centre=centre) for _ in range(2)]
+    return [(subject, confirm_randomization), (reduction, confirm_reduction)], people
