@@ -3,6 +3,7 @@
 from dispensing.models import DoseReduction
 from enrolment.models import Subject
 from iwrs.signatures import Record
+from iwrs.signatures.reported import is_reported
 
 
 def doses_record(subject: Subject) -> Record:
@@ -19,15 +20,14 @@ def doses_record(subject: Subject) -> Record:
 
 
 def reduction_record(reduction: DoseReduction) -> Record:
-    """One reduction, with its reason."""
-    return Record(
-        "dose reduction",
-        reduction.pk,
-        {
-            "subject": reduction.subject.number,
-            "drug": reduction.drug,
-            "level": reduction.level,
-            "reduced on": reduction.reduced_on,
-            "reason": reduction.reason,
-        },
-    )
+    """One reduction, with its reason. One that an EDC system recorded names it, and the moment."""
+    facts: dict[str, object] = {
+        "subject": reduction.subject.number,
+        "drug": reduction.drug,
+        "level": reduction.level,
+        "reduced on": reduction.reduced_on,
+        "reason": reduction.reason,
+    }
+    if is_reported(reduction.recorded_by):
+        facts |= {"recorded by": reduction.recorded_by, "recorded at": reduction.recorded_at}
+    return Record("dose reduction", reduction.pk, facts)

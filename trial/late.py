@@ -24,6 +24,7 @@ from iwrs.actors import Actor
 from iwrs.paper_number import normalised
 from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Record
+from iwrs.signatures.reported import is_reported
 from randomization.models import LateEntry, Randomization
 
 LONGEST = timedelta(days=7)
@@ -136,19 +137,20 @@ def record_late(
 
 
 def late_record(entry: LateEntry) -> Record:
-    """A randomization of an outage, as it was entered."""
+    """A randomization of an outage, as it was entered. One that an EDC system entered names the
+    system and the moment.
+    """
     randomization = entry.randomization
-    return Record(
-        "late randomization",
-        entry.pk,
-        {
-            **screening_record(randomization.subject).facts,
-            "number": randomization.number,
-            "randomized at": randomization.occurred_at,
-            "reason": entry.reason,
-            # As signed before papers had numbers, where there is none.
-            **({"paper number": entry.paper_number} if entry.paper_number else {}),
-            "kit by the paper": entry.paper_kit,
-            "kit differs": entry.kit_differs,
-        },
-    )
+    facts: dict[str, object] = {
+        **screening_record(randomization.subject).facts,
+        "number": randomization.number,
+        "randomized at": randomization.occurred_at,
+        "reason": entry.reason,
+        # As signed before papers had numbers, where there is none.
+        **({"paper number": entry.paper_number} if entry.paper_number else {}),
+        "kit by the paper": entry.paper_kit,
+        "kit differs": entry.kit_differs,
+    }
+    if is_reported(randomization.by):
+        facts |= {"recorded by": randomization.by, "entered at": entry.entered_at}
+    return Record("late randomization", entry.pk, facts)

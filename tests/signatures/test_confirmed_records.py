@@ -9,26 +9,34 @@ from django.db import connection
 from django.urls import reverse
 
 import trial.confirming
-from dispensing.doses import confirm_reduction
+from dispensing.doses import confirm_reduction, reduce_dose
 from dispensing.models import DoseReduction
 from dispensing.records import reduction_record
 from enrolment.models import Subject
+from enrolment.records import screening_record
 from iwrs import clock, studies
 from iwrs.accounts.models import Role, User
 from iwrs.definition import parse_definition
 from iwrs.models import Study
 from iwrs.problems import Problem
 from iwrs.signatures import Signature
+from iwrs.signatures.models import SignedRecord
+from randomization.models import Randomization
 from tests.api.client import Edc
 from tests.factories import (
     INVESTIGATOR,
     TESTER,
     a_centre,
+    a_randomized_subject,
+    a_subject,
     a_user,
 )
 from tests.signatures.test_confirming import a_reported_reduction, a_reported_subject, address_of
 from tests.signing import sign_page
 from trial.confirming import confirm_randomization, randomized_record
+from trial.invariants import contradictions
+from trial.late import Late, late_record
+from trial.services import randomize
 
 SECONDS = 60
 
@@ -45,6 +53,50 @@ def investigator(site, signed_in):
 
 def page_of(browser, subject: Subject) -> str:
     return browser.get(reverse("subject", args=[subject.pk])).content.decode()
+
+
+@pytest.mark.requirement("REQ-038")
+def test_what_was_signed_on_the_portal_keeps_its_text(site):
+    """The facts of each kind as they were signed before there were confirmations: one fact more,
+    and every older signature would be shown as one of another version.
+    """
+    subject = a_randomized_subject(site.here)
+    assert randomized_record(subject).canonical == screening_record(subject).canonical
+    assert set(randomized_record(subject).facts) == {
+        "centre", "subject", "consent signed on", "strata", "eligibility", "baseline",
+    }  # fmt: skip
+    on = clock.today(subject.centre.time_zone)
+    reduction = reduce_dose(subject, "5mg", by=TESTER, on=on, reason="Rash")
+    assert reduction_record(reduction).canonical == (
+        f'{{"facts":{{"drug":"study_drug","level":"5mg","reason":"Rash","reduced on":"{on}",'
+        f'"subject":"{subject.number}"}},"id":{reduction.pk},"kind":"dose reduction","version":1}}'
+    )
+    late = a_subject(site.here)
+    made = randomize(late, by=TESTER, late=Late(clock.now(), "The line was down")).randomization
+    assert set(late_record(made.late_entry).facts) == {
+        *screening_record(late).facts, "number", "randomized at", "reason", "kit by the paper",
+        "kit differs",
+    }  # fmt: skip
+
+
+@pytest.mark.requirement("REQ-038")
+def test_who_recorded_it_and_when_is_signed_as_the_page_shows_it(site, edc, investigator):
+    subject = a_reported_subject(edc, site.here)
+    reduction = a_reported_reduction(edc, subject)
+    late = a_subject(site.here)
+    body = {"occurred_at": clock.now().isoformat(), "late_reason": "The line was down"}
+    assert edc.post(f"subjects/{late.number}/randomization", body, key="late").status_code == 201
+    entered_at = Randomization.objects.get(subject=late).late_entry.entered_at
+    for each, moment in ((reduction, f'"recorded at":"{reduction.recorded_at.isoformat()}"'),
+                         (late, f'"entered at":"{entered_at.isoformat()}"')):  # fmt: skip
+        assert "EDC client Rave" in investigator.get(address_of(each)).content.decode()
+        assert sign_page(investigator, site.investigator, address_of(each)).status_code == 302
+        kept = SignedRecord.objects.latest("pk")
+        assert '"recorded by":"EDC client Rave"' in kept.canonical
+        assert moment in kept.canonical
+    assert "Signed version differs" not in page_of(investigator, subject)
+    assert "Signed version differs" not in page_of(investigator, late)
+    assert contradictions() == []
 
 
 def test_a_level_that_a_later_study_file_dropped_is_confirmed(site, edc, investigator):
