@@ -13,12 +13,13 @@ from dispensing.doses import confirm_reduction, reduce_dose
 from dispensing.models import DoseReduction
 from dispensing.records import reduction_record
 from enrolment.models import Subject
+from enrolment.people import Person, add_to_centre
 from enrolment.records import screening_record
 from iwrs import clock, studies
 from iwrs.accounts.models import Role, User
 from iwrs.definition import parse_definition
 from iwrs.models import Study
-from iwrs.problems import Problem
+from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Signature
 from iwrs.signatures.models import SignedRecord
 from randomization.models import Randomization
@@ -97,6 +98,18 @@ def test_who_recorded_it_and_when_is_signed_as_the_page_shows_it(site, edc, inve
     assert "Signed version differs" not in page_of(investigator, subject)
     assert "Signed version differs" not in page_of(investigator, late)
     assert contradictions() == []
+
+
+@pytest.mark.django_db
+@pytest.mark.requirement("REQ-037")
+def test_nobody_is_called_like_an_edc_system(site):
+    """What such a person records would look as if no person had signed it."""
+    for name in ("EDC client Rave", " edc  CLIENT x"):
+        with pytest.raises(Invalid) as problem:
+            add_to_centre(site.here, Person("x@example.org", name), Role.INVESTIGATOR, by=TESTER)
+        assert "EDC client" in problem.value.errors["name"]
+    assert not User.objects.filter(email="x@example.org").exists()
+    add_to_centre(site.here, Person("x@example.org", "Ed Client"), Role.INVESTIGATOR, by=TESTER)
 
 
 def test_a_level_that_a_later_study_file_dropped_is_confirmed(site, edc, investigator):
