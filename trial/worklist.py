@@ -18,6 +18,7 @@ from randomization.models import Randomization
 from trial.confirming import Unconfirmed, unconfirmed_at
 
 RECENT = 10  # last randomizations shown of each centre
+MOST_UNCONFIRMED = 50  # shown of each centre: hundreds may wait where nobody confirmed so far
 WAITING = (Subject.Status.SCREENING, Subject.Status.ELIGIBLE)
 
 
@@ -33,6 +34,7 @@ class CentreWork:
     screening: list[Subject] = field(default_factory=list)
     recent: list[Randomization] = field(default_factory=list)
     unconfirmed: list[Unconfirmed] = field(default_factory=list)
+    more_unconfirmed: int = 0  # how many wait beside those
 
 
 def work_of(centres: Sequence[Centre], to_confirm: Collection[int] = ()) -> list[CentreWork]:
@@ -53,7 +55,11 @@ def work_of(centres: Sequence[Centre], to_confirm: Collection[int] = ()) -> list
     for randomization in _recent(work):
         work[randomization.subject.centre_id].recent.append(randomization)
     for unconfirmed in unconfirmed_at(work.keys() & to_confirm):
-        work[unconfirmed.subject.centre_id].unconfirmed.append(unconfirmed)
+        place = work[unconfirmed.subject.centre_id]
+        if len(place.unconfirmed) < MOST_UNCONFIRMED:
+            place.unconfirmed.append(unconfirmed)
+        else:
+            place.more_unconfirmed += 1
     return list(work.values())
 
 

@@ -139,6 +139,15 @@ def test_an_answer_that_a_later_study_file_does_not_ask_for_is_shown(site, edc, 
     assert f"<dt>{item.key}</dt><dd>8</dd>" in page
 
 
+def test_the_home_page_of_many_lists_the_oldest(site, edc, investigator, monkeypatch):
+    monkeypatch.setattr("trial.worklist.MOST_UNCONFIRMED", 1)
+    first, second = (a_reported_subject(edc, site.here) for _ in range(2))
+    page = investigator.get(reverse("home")).content.decode()
+    assert address_of(first) in page
+    assert address_of(second) not in page
+    assert "and 1 more wait" in page
+
+
 def confirm_at_once(record, how, people: list[User], *, patience: float) -> list[object]:
     """Each person confirms in a connection of the own, held open after reading the record for so
     many seconds or until the other one has read it too.
