@@ -81,6 +81,20 @@ BLINDED = (
         " JOIN public.enrolment_centre c ON c.id = centre_id"
         " WHERE s.randomized IS DISTINCT FROM t.randomized",
     ),
+    Invariant(
+        "What an EDC system recorded is confirmed exactly if somebody signed it.",
+        "SELECT s.number FROM (SELECT r.subject_id, r.confirmed_at,"
+        " CASE WHEN l.id IS NULL THEN 'randomization' ELSE 'late randomization' END AS kind,"
+        " coalesce(l.id, r.subject_id) AS key FROM public.randomization_randomization r"
+        " LEFT JOIN public.randomization_lateentry l ON l.randomization_id = r.id"
+        " WHERE r.by LIKE 'EDC client %'"
+        " UNION ALL SELECT d.subject_id, d.confirmed_at, 'dose reduction', d.id"
+        " FROM public.dispensing_dosereduction d WHERE d.recorded_by LIKE 'EDC client %') c"
+        " JOIN public.enrolment_subject s ON s.id = c.subject_id"
+        " WHERE (c.confirmed_at IS NOT NULL) <> EXISTS ("
+        "SELECT 1 FROM public.signatures_signedrecord g"
+        " WHERE g.record_kind = c.kind AND g.record_pk = c.key)",
+    ),
 )
 UNBLINDED = (
     Invariant(

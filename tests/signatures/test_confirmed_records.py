@@ -5,7 +5,7 @@ import threading
 from contextlib import suppress
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.urls import reverse
 
 import trial.confirming
@@ -22,6 +22,7 @@ from iwrs.models import Study
 from iwrs.problems import Invalid, Problem
 from iwrs.signatures import Signature
 from iwrs.signatures.models import SignedRecord
+from iwrs.signatures.services import keep
 from randomization.models import Randomization
 from tests.api.client import Edc
 from tests.factories import (
@@ -98,6 +99,27 @@ def test_who_recorded_it_and_when_is_signed_as_the_page_shows_it(site, edc, inve
     assert "Signed version differs" not in page_of(investigator, subject)
     assert "Signed version differs" not in page_of(investigator, late)
     assert contradictions() == []
+
+
+@pytest.mark.requirement("REQ-037")
+def test_what_is_marked_as_confirmed_without_a_signature_is_found(site, edc):
+    """The web process may write the moment; without a signature it is a contradiction."""
+    subject = a_reported_subject(edc, site.here)
+    reduction = a_reported_reduction(edc, subject)
+    assert contradictions() == []
+    for rows in (Randomization.objects.all(), DoseReduction.objects.all()):
+        with transaction.atomic():
+            assert rows.update(confirmed_at=clock.now()) == 1
+            [found] = contradictions()
+            assert "is confirmed exactly if somebody signed it" in found
+            assert subject.number in found
+            transaction.set_rollback(True)
+    for record in (randomized_record(subject), reduction_record(reduction)):
+        with transaction.atomic():
+            signature = signature_of(site.investigator, subject)
+            assert keep(signature, record, study=site.study)
+            assert len(contradictions()) == 1
+            transaction.set_rollback(True)
 
 
 @pytest.mark.django_db

@@ -28,6 +28,8 @@ PLANTED = [
     ("UPDATE enrolment_subject SET study_id = {t} WHERE id = {w}", BLINDED[6]),
     ("UPDATE iwrs_study SET definition_sha256 = 'x'", BLINDED[7]),
     ("UPDATE enrolment_tally SET randomized = randomized + 1", BLINDED[8]),
+    ("UPDATE randomization_randomization SET by = 'EDC client Rave', confirmed_at = now()"
+     " WHERE subject_id = {s}", BLINDED[9]),
     ("DELETE FROM unblinded.allocation WHERE subject_id = {s}", UNBLINDED[0]),
     (f"UPDATE unblinded.allocation t SET arm = {_OTHER_ARM}", UNBLINDED[1]),
     ("UPDATE unblinded.stratum_cursor SET used = used + 1", UNBLINDED[2]),
