@@ -30,6 +30,7 @@ from tests.factories import (
     TESTER,
     a_centre,
     a_randomized_subject,
+    a_study,
     a_subject,
     a_user,
 )
@@ -220,3 +221,23 @@ def reported_twice(study: Study) -> tuple[list[tuple[object, object]], list[User
     reduction = a_reported_reduction(edc, subject)
     people = [a_user(Role.INVESTIGATOR, centre=centre) for _ in range(2)]
     return [(subject, confirm_randomization), (reduction, confirm_reduction)], people
+
+
+@pytest.mark.requirement("REQ-037")
+def test_two_investigators_at_once_sign_once(committed_db):
+    waiting, people = reported_twice(a_study())
+    for record, how in waiting:
+        found = confirm_at_once(record, how, people, patience=1)
+        assert found == ["already_confirmed", "confirmed"]
+    assert SignedRecord.objects.count() == len(waiting)
+    assert contradictions() == []
+
+
+def test_without_the_lock_the_database_refuses_the_second(committed_db, monkeypatch):
+    waiting, people = reported_twice(a_study())
+    for at in ("trial.confirming.lock", "dispensing.doses.lock"):
+        monkeypatch.setattr(at, lambda rows, pk: rows.get(pk=pk))
+    for record, how in waiting:
+        found = confirm_at_once(record, how, people, patience=SECONDS)
+        assert found == ["ProgrammingError", "confirmed"]
+    assert SignedRecord.objects.count() == len(waiting)
