@@ -17,7 +17,7 @@ from enrolment.models import Centre, CentreRole
 from iwrs.accounts.links import invite, too_many_letters, used_already, waits
 from iwrs.accounts.models import SITE_ROLES, UNBLINDED_ROLES, Role, StudyRole, User
 from iwrs.accounts.services import check_password_text
-from iwrs.actors import CLIENT, Actor
+from iwrs.actors import CLIENT, LONGEST_LABEL, Actor
 from iwrs.acts import act
 from iwrs.clock import real_today
 from iwrs.locks import lock
@@ -218,6 +218,8 @@ def _checked(person: Person) -> str:
     elif " ".join(person.name.split()).casefold().startswith(CLIENT.strip().casefold()):
         # What such a person signs on the portal would look as if an EDC system had recorded it.
         errors["name"] = f"Give the person's own name. {CLIENT.strip()} stands before EDC systems."
+    elif len(str(User(name=person.name.strip(), email=email))) > LONGEST_LABEL:
+        errors["email"] = f"Name and e-mail address together are over {LONGEST_LABEL} characters."
     if errors:
         raise Invalid(errors)
     return email

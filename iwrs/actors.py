@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 CLIENT = "EDC client "  # how the label of every client begins
+LONGEST_LABEL = 200  # characters: the columns that say who recorded something take no more
 
 
 @dataclass(frozen=True)

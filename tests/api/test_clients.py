@@ -185,6 +185,9 @@ def test_the_command_registers_a_client_that_can_sign_in(study: Study) -> None:
     [
         ("create", "--study", "nowhere", "--name", "Rave", "--scopes", "subjects:read"),
         ("create", "--study", "{}", "--name", "Rave", "--scopes", "everything"),
+        ("create", "--study", "{}", "--name", " ", "--scopes", "subjects:read"),
+        # "EDC client " and the name have to fit where it is kept who recorded something.
+        ("create", "--study", "{}", "--name", "R" * 190, "--scopes", "subjects:read"),
         ("scopes", "--id", "nobody", "--scopes"),
     ],
 )

@@ -85,6 +85,10 @@ def test_duties_kept_apart_are_not_joined(create):
         ({"password": ""}, "at least 12 characters"),
         ({"password": "q1w2e3r4t5y6"}, "too common"),
         ({"email": "nobody"}, "Give an e-mail address"),
+        (
+            {"email": f"{'n' * 60}@{('h' * 60 + '.') * 3}example"},
+            "together are over 200 characters",
+        ),
         ({"code": "unknown"}, "There is no study with the code unknown"),
     ],
 )

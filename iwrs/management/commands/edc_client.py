@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from oauth2_provider.settings import oauth2_settings
 
-from iwrs.actors import Actor
+from iwrs.actors import CLIENT, LONGEST_LABEL, Actor
 from iwrs.acts import act
 from iwrs.models import EdcClient, Study
 
@@ -35,11 +35,14 @@ class Command(BaseCommand):
     def create(self, options: dict[str, Any]) -> None:
         study = _study(options["study"])
         scopes = _scopes(options["scopes"])
+        most = LONGEST_LABEL - len(CLIENT)
+        if not 0 < len(options["name"].strip()) <= most:
+            raise CommandError(f"Give the name of the EDC system, at most {most} characters.")
         secret = secrets.token_urlsafe(48)
         with act("register EDC client", by=_by()):
             client = EdcClient.objects.create(
                 study=study,
-                name=options["name"],
+                name=options["name"].strip(),
                 allowed_scopes=" ".join(scopes),
                 client_type=EdcClient.CLIENT_CONFIDENTIAL,
                 authorization_grant_type=EdcClient.GRANT_CLIENT_CREDENTIALS,
