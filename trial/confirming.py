@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 
 from dispensing.models import DoseReduction
@@ -87,6 +88,17 @@ def unconfirmed_of(subject: Subject) -> list[Unconfirmed]:
     """What waits for one subject; its randomization and dose reductions may be prefetched."""
     made = [subject.randomization] if subject.randomized_at else []
     return _in_words(made, subject.dose_reductions.all())
+
+
+def with_something_unconfirmed() -> Q:
+    """Subjects with a record that waits to be confirmed."""
+    made = Randomization.objects.filter(
+        subject=OuterRef("pk"), by__startswith=CLIENT, confirmed_at=None
+    )
+    reductions = DoseReduction.objects.filter(
+        subject=OuterRef("pk"), recorded_by__startswith=CLIENT, confirmed_at=None
+    )
+    return Q(Exists(made)) | Q(Exists(reductions))
 
 
 def unconfirmed_at(centres: Iterable[int]) -> list[Unconfirmed]:

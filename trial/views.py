@@ -26,8 +26,8 @@ from iwrs.signatures import Record
 from iwrs.signatures.services import Shown, signatures_of
 from randomization.records import code_break_record
 from trial.accrual import chart, months_of
-from trial.confirming import randomized_record, unconfirmed_of
-from trial.forms import SubjectFilter
+from trial.confirming import randomized_record, unconfirmed_of, with_something_unconfirmed
+from trial.forms import UNCONFIRMED, SubjectFilter
 from trial.marked import marks_signed, verified_as_read
 from trial.next_steps import next_steps
 from trial.services import first_answer, not_ready, randomize
@@ -109,7 +109,9 @@ def _narrowed(subjects: QuerySet[Subject], form: SubjectFilter) -> QuerySet[Subj
     asked = form.cleaned_data
     if asked.get("q"):
         subjects = subjects.filter(number__icontains=asked["q"].strip())
-    if asked.get("status"):
+    if asked.get("status") == UNCONFIRMED:
+        subjects = subjects.filter(with_something_unconfirmed())
+    elif asked.get("status"):
         subjects = subjects.filter(status=asked["status"])
     if asked.get("centre"):
         subjects = subjects.filter(centre_id=asked["centre"])

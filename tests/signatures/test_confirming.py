@@ -269,3 +269,18 @@ def test_the_home_page_asks_as_often_however_much_waits(site, reduction, edc, si
         a_reported_reduction(edc, subject)
     after = len(queries_of(signed_in(person), reverse("home")))
     assert after == before
+
+
+def test_the_list_of_subjects_shows_a_monitor_what_is_not_confirmed(
+    site, reduction, edc, signed_in, investigator
+):
+    quiet = a_reported_subject(edc, site.there)
+    asked = reverse("subjects") + "?status=unconfirmed"
+    monitor = signed_in(site.monitor)
+    subject = reduction.subject
+    assert subject.number in monitor.get(asked).content.decode()
+    assert quiet.number not in monitor.get(asked).content.decode(), "of another centre"
+    for row in (subject, reduction):
+        assert subject.number in monitor.get(asked).content.decode()
+        sign_page(investigator, site.investigator, address_of(row))
+    assert subject.number not in monitor.get(asked).content.decode()
