@@ -129,12 +129,17 @@ def new_link(message: Message) -> Letter:
 
 @writes(DUE)
 def access_review_is_due(message: Message) -> Letter:
-    """Nobody has reviewed who has access for 90 days. Not needed once somebody did."""
+    """Nobody has reviewed who has access for 90 days. Not needed once somebody did.
+
+    Nor once a newer one waits: who gets the duty after years gets one letter, not one a period.
+    """
     study = message.study
     last = last_review(study)
-    if not is_due(last):
+    later = type(message)._default_manager.filter(study=study, topic=DUE, pk__gt=message.pk)
+    if not is_due(last) or later.exists():
         raise NotNeeded
     about = {"study": study, "last": last, "days": EVERY.days, "portal": settings.PORTAL_URL}
+    about["ends_roles"] = settings.SIDE == "blinded"  # no page of the other site does
     return Letter(
         to=who_may(study, _REVIEW[settings.SIDE]),
         subject=f"[{study.code}] Review who has access",

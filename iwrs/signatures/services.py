@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -61,10 +62,11 @@ def sign(
         row = lock(User.objects, user.pk)
         right, locked = _tried(row, email, password, study, caller)
     if locked:
+        told = "managers" if settings.SIDE == "blinded" else "unblinded staff"
         raise Problem(
             code="signing_locked",
             title="You cannot sign for 30 minutes after 3 wrong tries.",
-            action="Nothing was saved. The study's managers are told. Try again later.",
+            action=f"Nothing was saved. The study's {told} are told. Try again later.",
             status=403,
         )
     if not right:

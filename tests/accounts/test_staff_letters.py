@@ -7,6 +7,7 @@ from io import StringIO
 from types import SimpleNamespace
 
 import pytest
+import time_machine
 from django.core import mail
 from django.core.management import call_command
 from django.db import IntegrityError
@@ -28,7 +29,7 @@ from iwrs.models import STAFF_TOPICS, OutboxMessage, StaffLetter, Study
 from iwrs.problems import Problem
 from iwrs.signatures.services import sign
 from iwrs.tasks import unblinded_deliver_letters
-from tests.factories import TESTER, a_centre, a_user
+from tests.factories import TESTER, a_centre, a_study, a_user
 from tests.roles import Logins, as_unblinded
 from tests.unblinded_site.conftest import Browser, person, study, unblinded_side
 
@@ -121,6 +122,7 @@ def test_so_is_the_lock_of_signing(study: Study, person: MakePerson) -> None:
             with pytest.raises(Problem) as refused:
                 sign(signer, **wrong, study=study)
             assert (refused.value.code == "signing_locked") == (attempt == 2)
+        assert "The study's unblinded staff are told." in str(refused.value)
     [letter] = letters()
     assert set(letter.to) == {signer.email, other.email}
     assert letter.subject == f"[{study.code}] Signing locked after wrong tries"
@@ -146,6 +148,24 @@ def test_the_person_is_told_of_the_own_account_and_of_no_one_elses_centre(
     assert centre.time_zone not in letter.body
 
 
+@pytest.mark.requirement("REQ-016")
+def test_nobody_of_the_study_of_a_blinded_person_with_the_same_key_is_told(
+    study: Study, person: MakePerson
+) -> None:
+    elsewhere = a_study(with_list=False)
+    locked = person(Role.SUPPLY_MANAGER)
+    twin = User.objects.filter(pk=locked.pk).first() or User.objects.create(
+        pk=locked.pk, email="twin@hospital.example", name="Twin"
+    )
+    centre = a_centre(elsewhere, cover=0)
+    CentreRole.objects.create(user=twin, centre=centre, role=Role.INVESTIGATOR, since="2000-01-01")
+    with as_unblinded():
+        a_user(Role.SUPPLY_MANAGER, study=elsewhere)
+        for _ in range(5):
+            signed_in(locked.email, "a guess", by=Caller("192.0.2.7"))
+    assert [letter.to for letter in letters()] == [[locked.email]]
+
+
 @pytest.mark.requirement("REQ-020")
 def test_the_unblinded_auditor_is_reminded_of_the_review_of_access(
     study: Study, person: MakePerson
@@ -158,12 +178,29 @@ def test_the_unblinded_auditor_is_reminded_of_the_review_of_access(
     [letter] = letters()
     assert letter.to == [auditor.email]
     assert f"https://staff.example/studies/{study.code}/access/" in letter.body
+    assert "ask who runs the system to end the roles" in letter.body, "no page of this site does"
     with as_unblinded():
         seen = fingerprint(who_has_access(study))
         assert other.email in as_csv(who_has_access(study))
         record_access_review(study, seen=seen, notes="Looked through.", by=TESTER)
         unblinded_remind_of_access_reviews()
     assert letters() == []
+
+
+@pytest.mark.requirement("REQ-020")
+def test_an_auditor_who_comes_late_gets_one_reminder_and_not_one_of_each_period(
+    study: Study, person: MakePerson
+) -> None:
+    today = datetime.now(UTC)
+    for days in (1, 91, 181):
+        Study.objects.filter(pk=study.pk).update(created_at=today - timedelta(days=days))
+        with as_unblinded():
+            unblinded_remind_of_access_reviews()
+        assert letters() == [], "nobody may review yet"
+    auditor = person(Role.UNBLINDED_AUDITOR)
+    with time_machine.travel(today + timedelta(hours=7), tick=True):
+        sent = letters()
+    assert [letter.to for letter in sent] == [[auditor.email]]
 
 
 def test_the_letters_of_either_side_are_rows_of_that_side(
