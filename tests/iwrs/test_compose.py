@@ -88,6 +88,14 @@ def test_a_process_holds_the_secrets_of_its_own_side_only(name: str) -> None:
     assert given["REDIS_URL"].startswith(f"redis://{side}:")
 
 
+@pytest.mark.requirement("REQ-042")
+def test_letters_to_unblinded_staff_that_come_back_go_to_a_mailbox_of_their_side() -> None:
+    for one in PROCESSES:
+        sender = SERVICES[one.name]["environment"]["IWRS_EMAIL_FROM"]
+        own = "IWRS_UNBLINDED_EMAIL_FROM" if one.side == "unblinded" else "IWRS_EMAIL_FROM"
+        assert sender.startswith(f"${{{own}:"), one.name
+
+
 def test_migrations_hold_the_owner_s_secrets_only() -> None:
     assert secrets_of("migrate") == {"IWRS_OWNER_SECRET_KEY", "IWRS_OWNER_DATABASE_PASSWORD"}
     assert set(SERVICES["migrate"]["environment"]) == set(owner_environment(URLS, SECRETS, {}))
