@@ -12,7 +12,7 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -68,6 +68,15 @@ def worse(one: Outcome | None, other: Outcome) -> Outcome:
     return other if one is None else min(one, other, key=_ORDER.index)
 
 
+def of_functions(outcomes: Iterable[tuple[str, Outcome]]) -> dict[str, Outcome]:
+    """Outcomes of test functions, made of those of each of their parameters."""
+    found: dict[str, Outcome] = {}
+    for test, outcome in outcomes:
+        name = test.split("[")[0]
+        found[name] = worse(found.get(name), outcome)
+    return found
+
+
 def fingerprint_of_code(root: Path = ROOT) -> str:
     """SHA-256 of every file that can change what a test does: all but words, pictures and state."""
     rooms = [each for each in root.iterdir() if each.name[0] != "." and each.name not in _NO_CODE]
@@ -81,7 +90,9 @@ def fingerprint_of_code(root: Path = ROOT) -> str:
 
 
 def proofs_in(file: Path) -> dict[str, Outcome]:
-    """Outcomes of slow proofs on the code as it is now; those of other code do not count."""
+    """Outcomes of slow proofs on the code as it is now, each parameter apart, so that one which is
+    run again does not cover another that failed. Those of other code do not count.
+    """
     if not file.exists():
         return {}
     kept = json.loads(file.read_text(encoding="utf-8"))
@@ -154,8 +165,12 @@ def check() -> int:
 
 
 def record(outcomes: Path) -> int:
-    """Write the matrix with the outcomes of a run, and those of the proofs."""
-    rows = rows_of(proofs_in(PROOFS) | json.loads(outcomes.read_text(encoding="utf-8")))
+    """Write the matrix with the outcomes of a run, and those of the proofs.
+
+    A test may have parameters in both: the worse outcome counts.
+    """
+    usual = json.loads(outcomes.read_text(encoding="utf-8"))
+    rows = rows_of(of_functions([*proofs_in(PROOFS).items(), *usual.items()]))
     MATRIX.mkdir(exist_ok=True)
     (MATRIX / "traceability.json").write_text(as_json(rows), encoding="utf-8")
     (MATRIX / "traceability.md").write_text(as_page(rows), encoding="utf-8")

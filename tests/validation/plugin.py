@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.validation.matrix import Outcome, fingerprint_of_code, proofs_in, rows_of, worse
+from tests.validation.matrix import (
+    Outcome,
+    fingerprint_of_code,
+    of_functions,
+    proofs_in,
+    rows_of,
+    worse,
+)
 
 OPTION = "--outcomes"
 PROOFS = "--proofs"
@@ -40,8 +47,8 @@ class _Outcomes:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         # A set-up or tear-down counts when it failed or skipped, else the call itself.
         if report.when == "call" or not report.passed:
-            test = report.nodeid.split("[")[0]
-            self.of_tests[test] = worse(self.of_tests.get(test), report.outcome)
+            known = self.of_tests.get(report.nodeid)
+            self.of_tests[report.nodeid] = worse(known, report.outcome)
 
     def write(self, document: object) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
@@ -49,9 +56,10 @@ class _Outcomes:
         self.file.write_text(text, encoding="utf-8")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        self.write(self.of_tests)
+        outcomes = of_functions(self.of_tests.items())
+        self.write(outcomes)
         results: dict[str, list[str]] = {}
-        for row in rows_of(self.of_tests):
+        for row in rows_of(outcomes):
             results.setdefault(row.result, []).append(row.requirement.id)
         terminalreporter.section("requirements")
         for result, numbers in sorted(results.items()):
@@ -65,4 +73,7 @@ class _Proofs(_Outcomes):
         self.code = fingerprint_of_code()  # as it is when the run begins
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if fingerprint_of_code() != self.code:  # which of the two a test ran on, nobody knows
+            terminalreporter.write_line("The code changed meanwhile: no outcome is kept.")
+            return
         self.write({"code": self.code, "outcomes": proofs_in(self.file) | self.of_tests})

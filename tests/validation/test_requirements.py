@@ -2,15 +2,18 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from tests.validation import plugin
 from tests.validation.matrix import (
     Row,
     as_json,
     as_page,
     differences,
     fingerprint_of_code,
+    of_functions,
     proofs_in,
     rows_of,
     worse,
@@ -123,6 +126,37 @@ def test_proofs_count_for_the_code_that_they_ran_on(tmp_path: Path) -> None:
     assert proofs_in(file) == kept["outcomes"]
     file.write_text(json.dumps(kept | {"code": "of another day"}))
     assert proofs_in(file) == {}
+
+
+def _prove(file: Path, *outcomes: tuple[str, str]) -> list[str]:
+    """What `make prove` keeps of a run with these outcomes, and what it says."""
+    run, said = plugin._Proofs(file), []
+    for test, outcome in outcomes:
+        run.pytest_runtest_logreport(
+            pytest.TestReport(test, ("", 0, ""), {}, outcome, None, "call")
+        )
+    run.pytest_terminal_summary(SimpleNamespace(write_line=said.append))
+    return said
+
+
+def test_a_proof_that_failed_is_not_covered_by_another_parameter(tmp_path: Path) -> None:
+    file = tmp_path / "proofs.json"
+    _prove(file, ("tests/a.py::test_slow[one]", "failed"))
+    _prove(file, ("tests/a.py::test_slow[two]", "passed"))
+    usual = [("tests/a.py::test_slow", "passed")]  # of the parameters that are not slow
+    kept = [*proofs_in(file).items(), *usual]
+    assert of_functions(kept) == {"tests/a.py::test_slow": "failed"}
+    _prove(file, ("tests/a.py::test_slow[one]", "passed"))
+    assert of_functions(proofs_in(file).items()) == {"tests/a.py::test_slow": "passed"}
+
+
+def test_nothing_is_kept_of_a_run_in_which_the_code_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = iter(["before", "after"])
+    monkeypatch.setattr(plugin, "fingerprint_of_code", lambda: next(codes))
+    assert _prove(tmp_path / "proofs.json", ("tests/a.py::test_slow", "passed"))
+    assert not (tmp_path / "proofs.json").exists()
 
 
 def test_words_and_state_are_no_code(tmp_path: Path) -> None:
