@@ -66,7 +66,7 @@ def give_study_role(
         raise Invalid({"role": f"{Role(role).label} is a role at one centre. Name the centre."})
     _require_this_side(role)
     with act("give study role", by=by):
-        user = _account(person)
+        user = lock(User.objects, _account(person).pk)  # one role after the other
         require_another(user, by)
         _require_apart(user, study, role)
         key = {"user": user, "study_code": study.code, "role": role}
@@ -88,7 +88,7 @@ def add_to_centre(
     _require_this_side(role)
     with act("give centre role", by=by):
         centre = lock(Centre.objects.select_related("study"), centre.pk)
-        user = _account(person)
+        user = lock(User.objects, _account(person).pk)
         _require_apart(user, centre.study, role)
         key = {"user": user, "centre": centre, "role": role}
         held = CentreRole.objects.filter(**key).first() or CentreRole(**key)
