@@ -21,6 +21,7 @@ def signing_locked(message: Message) -> Letter:
             "at": message.created_at,
             "study": study,
             "portal": settings.PORTAL_URL,
+            "ends_accounts": settings.SIDE == "blinded",  # no page of the other site does
         },
     )
     subject = f"[{study.code}] Signing locked after wrong tries"

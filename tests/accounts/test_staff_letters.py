@@ -127,6 +127,7 @@ def test_so_is_the_lock_of_signing(study: Study, person: MakePerson) -> None:
     assert set(letter.to) == {signer.email, other.email}
     assert letter.subject == f"[{study.code}] Signing locked after wrong tries"
     assert signer.email in letter.body
+    assert "ask who runs the system to end the account's access" in letter.body
 
 
 @pytest.mark.requirement("REQ-015")

@@ -91,6 +91,7 @@ def test_the_home_page_shows_who_was_locked(study, person, statistician, supplie
         assert "Signing was locked for 30 minutes after 3 wrong tries" in page
         assert "The account was locked for 15 minutes" in page
         assert user.name in page
+        assert "No letter" not in page, "one went to all unblinded staff"
     elsewhere = a_study(with_list=False)
     with as_unblinded():
         other = a_user(Role.SUPPLY_MANAGER, study=elsewhere)
