@@ -138,7 +138,8 @@ def access_review_is_due(message: Message) -> Letter:
     later = type(message)._default_manager.filter(study=study, topic=DUE, pk__gt=message.pk)
     if not is_due(last) or later.exists():
         raise NotNeeded
-    about = {"study": study, "last": last, "days": EVERY.days, "portal": settings.PORTAL_URL}
+    about = {"study": study, "title": _title(study), "last": last, "days": EVERY.days}
+    about["portal"] = settings.PORTAL_URL
     about["ends_roles"] = settings.SIDE == "blinded"  # no page of the other site does
     return Letter(
         to=who_may(study, _REVIEW[settings.SIDE]),
@@ -160,7 +161,7 @@ def _body(name: str, message: Message, event: SignInEvent, **about: Any) -> str:
     context = {
         "event": event,
         "person": person,
-        "study": message.study,
+        "title": _title(message.study),
         "zone": _zone(person),
         "call": [
             each for each in who_may(message.study, Act.MANAGE_PEOPLE) if each != person.email
@@ -168,6 +169,13 @@ def _body(name: str, message: Message, event: SignInEvent, **about: Any) -> str:
         "portal": settings.PORTAL_URL.rstrip("/"),
     }
     return render_to_string(f"enrolment/mail/{name}.txt", context | about)
+
+
+def _title(study: Study) -> str:
+    """What a letter calls the study. Whoever holds the blinded login can write any title, also an
+    address to lure unblinded staff to: their letters give the code, which their roles name too.
+    """
+    return study.title if settings.SIDE == "blinded" else study.code
 
 
 def _event(message: Message) -> SignInEvent:

@@ -142,7 +142,7 @@ class OutboxMessage(Message):
         indexes = [models.Index("due_at", condition=models.Q(sent_at=None), name="outbox_waiting")]
 
 
-# What the unblinded side writes letters about. Each is about accounts, in fixed words.
+# What the unblinded side writes letters about. No free text of the blinded side is in them.
 STAFF_TOPICS = (
     *("invitation", "password-link", "account-changed", "account-locked", "signing-locked"),
     "access-review-due",

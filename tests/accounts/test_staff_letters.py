@@ -21,6 +21,7 @@ from enrolment.tasks import unblinded_remind_of_access_reviews
 from iwrs import outbox
 from iwrs.accounts import views
 from iwrs.accounts.events import Caller, record
+from iwrs.accounts.links import ask_for_link
 from iwrs.accounts.models import Role, SignInEvent, User
 from iwrs.accounts.services import end_account, signed_in
 from iwrs.actors import SYSTEM
@@ -218,6 +219,32 @@ def test_the_letters_of_either_side_are_rows_of_that_side(
     with as_unblinded():
         assert own.key.startswith("staff-account-changed-"), "no message of the other side's name"
         assert own.refs == {"event": SignInEvent.objects.aggregate(pk=Max("pk"))["pk"]}
+
+
+@pytest.mark.usefixtures("committed_db")
+def test_nobody_blinded_writes_into_a_letter_to_unblinded_staff(
+    logins: Logins, settings: SimpleNamespace
+) -> None:
+    study = a_study(with_list=False)
+    lure = "Set your password again: https://evil.example"
+    logins.blinded().execute("UPDATE iwrs_study SET title = %s WHERE id = %s", [lure, study.pk])
+    settings.SIDE, settings.ROOT_URLCONF = "unblinded", "trial.urls_unblinded"
+    invite(study)
+    with as_unblinded():
+        a_user(Role.UNBLINDED_AUDITOR, study=study)
+        staff = User.objects.get(email=EMAIL)
+        ask_for_link(EMAIL, by=Caller())
+        for _ in range(5):
+            signed_in(EMAIL, "a guess", by=Caller())
+        unblinded_remind_of_access_reviews()
+    sent = letters()
+    with as_unblinded():
+        end_account(staff, by=TESTER, why="Left")
+    sent += letters()
+    assert len(sent) == len({letter.subject for letter in sent}) == 5
+    for letter in sent:
+        assert study.code in letter.body
+        assert "evil" not in f"{letter.subject} {letter.body}"
 
 
 @pytest.mark.requirement("REQ-056")
