@@ -41,6 +41,7 @@ class AccessList(StudyAct):
             "due": access_review.is_due(reviews[0] if reviews else None),
             "days": access_review.EVERY.days,
             "may_manage": allowed(self.person, Act.MANAGE_PEOPLE, self.study),
+            "may_see_account": allowed(self.person, Act.SEE_ACCOUNTS, self.study),
             "may_review": allowed(self.person, self.review_act, self.study),
         }
         return render(request, "enrolment/access.html", context)

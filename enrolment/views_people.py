@@ -72,7 +72,7 @@ class PersonAct(StudyAct):
 class PersonPage(PersonAct):
     """One person: account, roles in this study, and what those who look after people can do."""
 
-    act = Act.SEE_PEOPLE
+    act = Act.SEE_ACCOUNTS
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         in_study = StudyRole.objects.filter(user=self.other, study_code=self.study.code)

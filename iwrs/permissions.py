@@ -43,6 +43,7 @@ class Act(StrEnum):
     REQUEST_EXTRACT = "request a sealed extract"
     RELEASE_EXTRACT = "release a sealed extract"
     SEE_PEOPLE = "see who has which role"
+    SEE_ACCOUNTS = "see the state of a person's account"
     REVIEW_ACCESS = "record a review of who has access"
     SEE_AUDIT = "read the audit trail"
     REVIEW_AUDIT = "mark a period of the audit trail as reviewed"
@@ -69,6 +70,7 @@ READING = frozenset(
         Act.SEE_EVENT_COUNT,
         Act.SEE_OPEN_REPORT,
         Act.SEE_PEOPLE,
+        Act.SEE_ACCOUNTS,
         Act.SEE_AUDIT,
         Act.SEE_OPENED,
     }
@@ -80,7 +82,7 @@ _SITE = {Act.SEE_CENTRES, Act.SEE_SUBJECTS}
 _STUDY = {Act.SEE_CENTRES, Act.SEE_ACCRUAL, Act.SEE_OPENED}
 _SET_UP = {
     *(Act.MANAGE_CENTRES, Act.MANAGE_PEOPLE, Act.MANAGE_ACCRUAL),
-    *(Act.SEE_PEOPLE, Act.REVIEW_ACCESS),
+    *(Act.SEE_PEOPLE, Act.SEE_ACCOUNTS, Act.REVIEW_ACCESS),
 }
 _COURSE = {Act.SCREEN, Act.REQUEST_DEVIATION, Act.RANDOMIZE, Act.DISPENSE, Act.RECORD_COURSE}
 

@@ -124,7 +124,7 @@ PORTAL = {
     "person-link": on_centre(Act.MANAGE_PEOPLE),
     "end-centre-role": on_centre(Act.MANAGE_PEOPLE),
     "add-study-person": on_study(Act.MANAGE_PEOPLE),
-    "study-person": on_study(Act.SEE_PEOPLE),
+    "study-person": on_study(Act.SEE_ACCOUNTS),
     "end-access": on_study(Act.MANAGE_PEOPLE),
     "reset-factors": on_study(Act.MANAGE_PEOPLE),
     "end-study-role": on_study(Act.MANAGE_PEOPLE),

@@ -217,6 +217,17 @@ def test_an_auditor_reads_the_page_of_a_person_and_is_offered_nothing(
     assert at(site, "study-person", site.monitor) in access.content.decode()
 
 
+@pytest.mark.requirement("REQ-018")
+def test_a_monitor_of_the_whole_study_does_not_learn_who_has_no_second_factor(
+    site: SimpleNamespace, signed_in: Browse
+) -> None:
+    browser = signed_in(a_user(Role.MONITOR, study=site.study))
+    assert browser.get(at(site, "study-person", site.auditor)).status_code == 403
+    access = browser.get(reverse("access", args=[site.study.code])).content.decode()
+    assert site.auditor.email in access
+    assert at(site, "study-person", site.auditor) not in access
+
+
 @pytest.mark.requirement("REQ-013")
 def test_a_person_of_another_study_is_not_found(
     site: SimpleNamespace, manager: Client, signed_in: Browse, other_study: SimpleNamespace
