@@ -22,7 +22,7 @@ from iwrs.acts import act
 from iwrs.clock import real_today
 from iwrs.locks import lock
 from iwrs.models import Study
-from iwrs.permissions import one_person_may_hold
+from iwrs.permissions import may_review_a_trail, one_person_may_hold
 from iwrs.problems import Invalid, Problem
 
 AT_A_CENTRE = SITE_ROLES | {Role.MONITOR}
@@ -237,12 +237,15 @@ def _require_this_side(role: str) -> None:
 
 
 def _require_apart(user: User, study: Study, role: str) -> None:
-    held = _roles_in(user, study)
+    held, verb = _roles_in(user, study), "is already"
+    if one_person_may_hold({*held, role}) and may_review_a_trail(role):
+        # What somebody did before is in the trail that would be reviewed.
+        held, verb = _roles_ever_in(user, study), "was"
     if not one_person_may_hold({*held, role}):
         names = ", ".join(sorted(Role(each).label for each in held))
         raise Problem(
             code="duties_kept_apart",
-            title=f"{user.name} is already {names} in this study.",
+            title=f"{user.name} {verb} {names} in this study.",
             action=f"One person cannot also be {Role(role).label}. Choose another person.",
         )
 
@@ -253,6 +256,14 @@ def _roles_in(user: User, study: Study) -> set[str]:
     return {each.role for each in in_study if each.study_code == study.code} | {
         each.role for each in at_centres if each.centre.study_id == study.pk
     }
+
+
+def _roles_ever_in(user: User, study: Study) -> set[str]:
+    held = set(user.study_roles.filter(study_code=study.code).values_list("role", flat=True))
+    if settings.SIDE == "unblinded":
+        return held
+    at_centres = user.centre_roles.filter(centre__study=study)
+    return held | set(at_centres.values_list("role", flat=True))
 
 
 def roles_not_over(user: User) -> tuple[list[StudyRole], list[CentreRole]]:

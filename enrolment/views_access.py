@@ -34,9 +34,11 @@ class AccessList(StudyAct):
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         reviews = access_review.newest_reviews(self.study, REVIEWS_SHOWN)
+        rows = access_review.access_and_accounts(self.study)
         context = {
             "study": self.study,
-            "rows": access_review.access_and_accounts(self.study),
+            "rows": rows,
+            "fingerprint": access_review.fingerprint([access for access, _ in rows]),
             "reviews": reviews,
             "due": access_review.is_due(reviews[0] if reviews else None),
             "days": access_review.EVERY.days,
@@ -69,8 +71,9 @@ class ReviewAccess(StudyAct):
     submit = "Record the review"
 
     def form(self, typed: Any = None) -> PortalForm:
-        seen = access_review.fingerprint(access_review.who_has_access(self.study))
-        return ReviewForm(typed, initial={"seen": seen})
+        # What was looked through is the list that the person came from.
+        now = access_review.fingerprint(access_review.who_has_access(self.study))
+        return ReviewForm(typed, initial={"seen": self.request.GET.get("seen", now)[:64]})
 
     def back(self) -> str:
         return reverse("access", args=[self.study.code])

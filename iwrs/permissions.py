@@ -38,7 +38,7 @@ class Act(StrEnum):
     MANAGE_ACCRUAL = "open, pause and close accrual"
     SEE_ACCRUAL = "see accrual"
     SEE_EVENT_COUNT = "see the overall number of events"
-    SEE_OPEN_REPORT = "read the open report"
+    SEE_OPEN_REPORT = "read the open report, with the overall number of events at its cut"
     CUT_DATA = "make a data cut"
     REQUEST_EXTRACT = "request a sealed extract"
     RELEASE_EXTRACT = "release a sealed extract"
@@ -170,6 +170,11 @@ KEPT_APART = (
 def may(role: str, act: Act) -> bool:
     """True when the role includes the act. An unknown role may do nothing."""
     return act in MAY.get(role, frozenset())
+
+
+def may_review_a_trail(role: str) -> bool:
+    """True when the role reviews the audit trail of a side."""
+    return may(role, Act.REVIEW_AUDIT) or may(role, Act.REVIEW_UNBLINDED_AUDIT)
 
 
 def one_person_may_hold(roles: Iterable[str]) -> bool:

@@ -13,7 +13,6 @@ from pathlib import Path
 import structlog
 from celery import Task, shared_task
 from django.conf import settings
-from django.db.models import QuerySet
 
 from iwrs import outbox
 from iwrs.celery import app
@@ -73,8 +72,11 @@ def unblinded_task(work: Callable[[], object]) -> Task:
 
 @unblinded_task
 def unblinded_deliver_letters() -> None:
-    """Send the letters of the unblinded side that are due."""
-    outbox.deliver_due()
+    """Send the letters of the unblinded side that are due, a few in each minute.
+
+    Its one worker has other work too, which must not wait long for a mail server that hangs.
+    """
+    outbox.deliver_due(limit=5)
 
 
 def without_values(error: BaseException) -> dict[str, object]:
@@ -92,11 +94,6 @@ def for_each_study(task: Task) -> None:
 
     One study that fails does not keep the others waiting.
     """
-    for study in studies_at_work():
-        task.delay(study.pk)
-
-
-def studies_at_work() -> "QuerySet[Study]":
-    """Studies that have a definition and are not in preparation."""
     studies = Study.objects.exclude(status=Study.Status.DRAFT).filter(versions__isnull=False)
-    return studies.order_by("pk").distinct()
+    for pk in studies.order_by("pk").distinct().values_list("pk", flat=True):
+        task.delay(pk)

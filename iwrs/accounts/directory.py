@@ -26,8 +26,8 @@ from iwrs.accounts.models import SignInEvent, User
 
 ALGORITHMS = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"}
 REFUSED = (
-    "The directory did not sign you in here. Sign in with your password, or ask who looks after "
-    "accounts whether your account has the e-mail address of the directory."
+    "The directory did not sign you in here. Sign in with your password, or ask who gave you the "
+    "account whether it has the e-mail address of the directory."
 )
 
 

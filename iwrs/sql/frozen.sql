@@ -46,7 +46,7 @@ BEGIN
         SELECT listed.name::regclass AS name, string_agg(quote_ident(col), ', ') AS columns,
                string_agg(quote_literal(col), ', ') AS arguments
           FROM (VALUES
-            ('public.iwrs_study', 'code training'),
+            ('public.iwrs_study', 'code training created_at'),
             ('public.enrolment_centre', 'study_id number country_code'),
             ('public.enrolment_countryaccrual', 'study_id country_code'),
             ('public.enrolment_subject', 'study_id centre_id number recorded_at unblinded_at rescreen_of_id rescreening'),

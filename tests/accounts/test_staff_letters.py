@@ -30,6 +30,7 @@ from iwrs.models import STAFF_TOPICS, OutboxMessage, StaffLetter, Study
 from iwrs.problems import Problem
 from iwrs.signatures.services import sign
 from iwrs.tasks import unblinded_deliver_letters
+from tests.dsmb.rows import as_owner
 from tests.factories import TESTER, a_centre, a_study, a_user
 from tests.roles import Logins, as_unblinded
 from tests.unblinded_site.conftest import Browser, person, study, unblinded_side
@@ -172,7 +173,8 @@ def test_nobody_of_the_study_of_a_blinded_person_with_the_same_key_is_told(
 def test_the_unblinded_auditor_is_reminded_of_the_review_of_access(
     study: Study, person: MakePerson
 ) -> None:
-    Study.objects.filter(pk=study.pk).update(created_at=datetime.now(UTC) - timedelta(days=91))
+    with as_owner():
+        Study.objects.filter(pk=study.pk).update(created_at=datetime.now(UTC) - timedelta(days=91))
     auditor, other = person(Role.UNBLINDED_AUDITOR), person(Role.SUPPLY_MANAGER)
     for _ in range(2):
         with as_unblinded():
@@ -195,7 +197,8 @@ def test_an_auditor_who_comes_late_gets_one_reminder_and_not_one_of_each_period(
 ) -> None:
     today = datetime.now(UTC)
     for days in (1, 91, 181):
-        Study.objects.filter(pk=study.pk).update(created_at=today - timedelta(days=days))
+        with as_owner():
+            Study.objects.filter(pk=study.pk).update(created_at=today - timedelta(days=days))
         with as_unblinded():
             unblinded_remind_of_access_reviews()
         assert letters() == [], "nobody may review yet"

@@ -16,6 +16,7 @@ from iwrs.accounts.models import SignInEvent
 from iwrs.acts import one_request
 from iwrs.audit_trail.models import Access, Review
 from iwrs.models import Study
+from tests.dsmb.rows import as_owner
 from tests.factories import TESTER, a_subject
 from tests.pdf import pdf_text
 from trial.audit.trail import Filter, all_of
@@ -116,7 +117,8 @@ def test_looks_reviews_and_what_happens_at_the_door_keep_it(
     reader = browser(site.auditor)
     reader.get(reverse("audit", args=[site.study.code]))
     assert Access.objects.latest("pk").of_request
-    Study.objects.update(created_at=datetime.now(UTC) - timedelta(days=9))
+    with as_owner():
+        Study.objects.update(created_at=datetime.now(UTC) - timedelta(days=9))
     until = datetime.now(UTC).date() - timedelta(days=1)
     typed = {"until": f"{until}", "notes": "Read."}
     sent = reader.post(reverse("audit-review", args=[site.study.code]), typed)

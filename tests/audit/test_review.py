@@ -13,6 +13,7 @@ from django.urls import reverse
 from enrolment.services import request_deviation
 from iwrs.audit_trail.models import Review
 from tests.audit.conftest import correct
+from tests.dsmb.rows import as_owner
 from tests.factories import TESTER, a_subject, passing_answers
 from trial.audit.review import by_risk, reviewed_to
 
@@ -27,9 +28,10 @@ def today() -> date:
 @pytest.fixture
 def begun(site: SimpleNamespace) -> SimpleNamespace:
     """The trail of a study that began ten days ago."""
-    type(site.study).objects.filter(pk=site.study.pk).update(
-        created_at=datetime.now(UTC) - timedelta(days=10)
-    )
+    with as_owner():  # no login of the application may say when it began
+        type(site.study).objects.filter(pk=site.study.pk).update(
+            created_at=datetime.now(UTC) - timedelta(days=10)
+        )
     site.study.refresh_from_db()
     return site
 

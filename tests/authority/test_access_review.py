@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from types import SimpleNamespace
@@ -100,6 +101,19 @@ def test_a_list_that_changed_meanwhile_is_not_the_one_that_was_reviewed(
     answer = browser.post(page, {"seen": seen, "notes": "All right"})
     assert (answer.status_code, AccessReview.objects.count()) == (409, 0)
     assert "The list has changed since you opened this page." in answer.content.decode()
+
+
+@pytest.mark.requirement("REQ-020")
+def test_what_is_reviewed_is_the_list_that_the_person_came_from(site: SimpleNamespace) -> None:
+    browser = signed_in(site.study_manager)
+    page = browser.get(reverse("access", args=[site.study.code])).content.decode()
+    found = re.search(r'href="([^"]*review[^"]*\?seen=([0-9a-f]{64}))"', page)
+    assert found
+    people.end_centre_role(site.pharmacist.centre_roles.get(), by=TESTER, why="Left")
+    seen = browser.get(found[1]).context["form"].initial["seen"]
+    assert seen == found[2]
+    answer = browser.post(found[1], {"seen": seen, "notes": "All right"})
+    assert (answer.status_code, AccessReview.objects.count()) == (409, 0)
 
 
 @pytest.mark.requirement("REQ-020")

@@ -10,18 +10,20 @@ from types import SimpleNamespace
 import pytest
 import time_machine
 from django.core.management import call_command
-from django.db import connection
+from django.db import ProgrammingError, connection, transaction
 from psycopg import errors
 
 from enrolment import people
 from enrolment.access_review import HEAD, fingerprint, who_has_access
 from enrolment.models import AccessReview, UnblindedAccessReview
 from enrolment.people import Person
+from enrolment.tasks import unblinded_remind_of_access_reviews
 from iwrs.accounts.models import UNBLINDED_ROLES, Role, StudyRole, User
 from iwrs.audit_trail.models import Access, Review
-from iwrs.models import Study
+from iwrs.models import StaffLetter, Study
 from iwrs.permissions import MAY, READING_UNBLINDED, Act, one_person_may_hold
 from iwrs.problems import Problem
+from tests.dsmb.rows import as_owner
 from tests.factories import TESTER, a_study, a_user
 from tests.roles import Logins, as_unblinded
 from tests.unblinded_site.conftest import Browser
@@ -50,7 +52,8 @@ def seen_by(browser: Browser, study: Study) -> str:
 @pytest.fixture
 def begun(study: Study) -> Study:
     """A study whose trail began ten days ago."""
-    Study.objects.filter(pk=study.pk).update(created_at=datetime.now(UTC) - timedelta(days=10))
+    with as_owner():
+        Study.objects.filter(pk=study.pk).update(created_at=datetime.now(UTC) - timedelta(days=10))
     study.refresh_from_db()
     return study
 
@@ -252,6 +255,34 @@ def test_who_reviews_holds_no_other_duty_of_the_unblinded_side(
             with as_unblinded(), pytest.raises(Problem) as refused:
                 people.give_study_role(study, Person(user.email, user.name), further, by=TESTER)
             assert refused.value.code == "duties_kept_apart"
+
+
+@pytest.mark.requirement("REQ-018")
+def test_who_reviews_never_did_what_is_in_the_trail(
+    study: Study, person: Callable[..., User]
+) -> None:
+    user = person(Role.UNBLINDED_STATISTICIAN)
+    again = Person(user.email, user.name)
+    with as_unblinded():
+        people.end_study_role(user.study_roles.get(), by=TESTER, why="Now reviews")
+        with pytest.raises(Problem, match="was Unblinded statistician in this study"):
+            people.give_study_role(study, again, Role.UNBLINDED_AUDITOR, by=TESTER)
+        assert people.give_study_role(study, again, Role.SUPPLY_MANAGER, by=TESTER).pk
+
+
+@pytest.mark.requirement("REQ-020", "REQ-032")
+def test_the_blinded_login_can_neither_move_nor_silence_a_review(
+    study: Study, person: Callable[..., User]
+) -> None:
+    """When the trail began, and reminders, are not for the other side to say."""
+    with pytest.raises(ProgrammingError, match="never changed"), transaction.atomic():
+        Study.objects.filter(pk=study.pk).update(created_at=datetime.now(UTC))
+    auditor = person(Role.UNBLINDED_AUDITOR)
+    Study.objects.filter(pk=study.pk).update(status="draft")
+    with as_unblinded():
+        unblinded_remind_of_access_reviews()
+        assert StaffLetter.objects.get().topic == "access-review-due"
+        assert auditor.is_active
 
 
 @pytest.mark.requirement("REQ-018")
