@@ -20,14 +20,21 @@ from pathlib import Path
 from django.db import connection
 
 from dsmb.models import DataCut
-from dsmb.services import count_events, planned_looks
-from iwrs.definition import StudyDefinition
+from dsmb.services import EVENTS_SQL, EventCount, event_count, planned_looks
+from iwrs.definition import Schedule, StudyDefinition
 from iwrs.models import Study
 
 FORMAT = "iwrs-open-report/1"
 _SQL = Path(__file__).parent / "sql"
 _CENTRES = (_SQL / "open_report_centres.sql").read_text(encoding="utf-8")
 _STUDY = (_SQL / "open_report_study.sql").read_text(encoding="utf-8")
+# One statement sees one state: a fact recorded meanwhile is in all tables, or in none.
+_ALL = f"""
+    SELECT (SELECT json_agg(c ORDER BY c.number) FROM ({_CENTRES}) c),
+           (SELECT json_agg(s) FROM ({_STUDY}) s (what, of_what, number)),
+           events.*
+      FROM ({EVENTS_SQL}) events
+"""  # noqa: S608 - our own files
 
 Cell = int | str
 Rows = tuple[tuple[Cell, ...], ...]
@@ -80,7 +87,7 @@ class OpenReport:
 
 @dataclass(frozen=True)
 class _AtCentre:
-    """One row of `open_report_centres.sql`, in its order."""
+    """One row of `open_report_centres.sql`, by the names of its columns."""
 
     number: str
     name: str
@@ -107,17 +114,20 @@ Counts = dict[tuple[str, str], int]
 def open_report(study: Study, cut: DataCut) -> OpenReport:
     """Count what happened in a study up to the day of a cut, at each centre by its own calendar.
 
-    Three queries, however many subjects there are.
+    One query, however many subjects there are.
     """
     definition = study.definition
-    schedule = definition.schedule
-    fresh_from = cut.cut_on - timedelta(days=schedule.every_days + schedule.window_after_days)
-    given: dict[str, int | date] = {"study": study.pk, "on": cut.cut_on, "fresh_from": fresh_from}
+    given: dict[str, int | date] = {
+        "study": study.pk,
+        "on": cut.cut_on,
+        "every": definition.schedule.every_days,
+        "fresh_from": cut.cut_on - timedelta(days=_longest_gap(definition.schedule)),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(_CENTRES, given)
-        centres = [_AtCentre(*row) for row in cursor.fetchall()]
-        cursor.execute(_STUDY, given)
-        counts = {(what, of): number for what, of, number in cursor.fetchall()}
+        cursor.execute(_ALL, given)
+        at_centres, of_study, *events = cursor.fetchone()
+    centres = [_AtCentre(**row) for row in at_centres or ()]
+    counts = {(row["what"], row["of_what"]): row["number"] for row in of_study}
     tables = (
         _subjects(definition, centres),
         _months(counts),
@@ -125,11 +135,18 @@ def open_report(study: Study, cut: DataCut) -> OpenReport:
         _centres(centres),
         *_strata(definition, counts),
         _quality(definition, centres, counts),
-        _events(study, cut, counts),
+        _events(definition, event_count(definition, *events), counts),
         _looks(study),
         _drugs(definition, counts),
     )
     return OpenReport(study.code, cut.cut_on, study.simulated, tables)
+
+
+def _longest_gap(schedule: Schedule) -> int:
+    """Days from a visit at the beginning of its window to the next at the end of its own: nobody
+    who keeps to the schedule goes longer without an assessment.
+    """
+    return schedule.window_before_days + schedule.every_days + schedule.window_after_days
 
 
 def _total(centres: Iterable[_AtCentre], name: str) -> int:
@@ -147,7 +164,8 @@ def _subjects(definition: StudyDefinition, centres: list[_AtCentre]) -> Table:
         ("Still in screening", screened - failed - randomized),
         ("Planned to be randomized", definition.study.planned_subjects),
     )
-    return Table("subjects", "Subjects", ("State", "Subjects"), rows)
+    note = "A person who was screened again is counted at each screening."
+    return Table("subjects", "Subjects", ("State", "Subjects"), rows, note)
 
 
 def _months(counts: Counts) -> Table:
@@ -224,19 +242,25 @@ def _quality(definition: StudyDefinition, centres: list[_AtCentre], counts: Coun
         ("Subjects late for a tumour assessment", _total(centres, "late")),
     )
     note = (
-        "Visits due after local progression, death, withdrawal or loss are not counted. Late: "
+        "Visits due after local progression, death, withdrawal or loss are not counted. Not "
+        "recorded: neither done nor missed by the cut, also when the window was still open. Late: "
         "still followed for progression, and the last assessment, or randomization, is more than "
-        f"{schedule.every_days + schedule.window_after_days} days before the cut "
-        f"({schedule.every_days} days between visits, {schedule.window_after_days} of window)."
+        f"{_longest_gap(schedule)} days before the cut ({schedule.every_days} days between visits, "
+        f"{schedule.window_before_days} of window before and {schedule.window_after_days} after)."
     )
     return Table("quality", "Conduct and quality of the data", ("Fact", "Number"), rows, note)
 
 
-def _events(study: Study, cut: DataCut, counts: Counts) -> Table:
-    events = count_events(study, on=cut.cut_on)
+def _events(definition: StudyDefinition, events: EventCount, counts: Counts) -> Table:
+    by_reader = {"local": events.local, "central": events.central}
+    readers = {each.reader for each in definition.endpoints}
     rows = (
-        ("Progression or death, local reader", events.local),
-        ("Progression or death, central reader", events.central),
+        # Without reads, deaths would pass for events of a reader whom the study does not have.
+        *(
+            (f"Progression or death, {reader} reader", number)
+            for reader, number in by_reader.items()
+            if reader in readers
+        ),
         ("Deaths", events.deaths),
         ("New anticancer therapy started", counts.get(("event", "new_therapy"), 0)),
         ("Consent withdrawn", counts.get(("event", "withdrawal"), 0)),
@@ -244,7 +268,7 @@ def _events(study: Study, cut: DataCut, counts: Counts) -> Table:
         ("Events that the interim analysis counts", events.primary),
         ("Events planned for the study", events.planned),
     )
-    note = "Progression or death after new anticancer therapy is no event of the first two rows."
+    note = "Deaths are all deaths. After new anticancer therapy nothing is an event of a reader."
     return Table("events", "Events of all subjects together", ("Event", "Number"), rows, note)
 
 

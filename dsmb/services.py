@@ -19,6 +19,7 @@ from enrolment.models import Subject
 from iwrs import clock, gate, outbox
 from iwrs.actors import SYSTEM, Actor
 from iwrs.acts import act
+from iwrs.definition import StudyDefinition
 from iwrs.locks import lock
 from iwrs.models import Study
 from iwrs.problems import Invalid, Problem
@@ -26,7 +27,7 @@ from iwrs.signatures import Signature
 from iwrs.signatures.services import keep, require_shown
 from iwrs.tasks import wake_unblinded
 
-_COUNT = (Path(__file__).parent / "sql" / "count_events.sql").read_text(encoding="utf-8")
+EVENTS_SQL = (Path(__file__).parent / "sql" / "count_events.sql").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,15 @@ def study_today(study: Study) -> date:
 
 def count_events(study: Study, *, on: date | None = None) -> EventCount:
     """Count the events up to `on` (default: today), by the rule of `dsmb.analysis.outcome`."""
-    interim = study.definition.interim
-    reader = next(e.reader for e in study.definition.endpoints if e.code == interim.endpoint)
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT, {"study": study.pk, "on": on or study_today(study)})
-        local, central, deaths = cursor.fetchone()
+        cursor.execute(EVENTS_SQL, {"study": study.pk, "on": on or study_today(study)})
+        return event_count(study.definition, *cursor.fetchone())
+
+
+def event_count(definition: StudyDefinition, local: int, central: int, deaths: int) -> EventCount:
+    """The row of `EVENTS_SQL`, with what the study's interim analysis makes of it."""
+    interim = definition.interim
+    reader = next(e.reader for e in definition.endpoints if e.code == interim.endpoint)
     primary = {"local": local, "central": central, "none": deaths}[reader]
     return EventCount(local, central, deaths, interim.planned_events, primary)
 

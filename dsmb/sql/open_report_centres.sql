@@ -3,8 +3,9 @@
 -- Days are those of the centre. A subject's visits end with the first local progression, death,
 -- withdrawal or loss: those due later are not due. What ends them after the date changes nothing,
 -- though the open visits were given up then. A missed visit has no day but the one it was due on.
+-- A visit that is due and was not even planned, as when nothing is recorded for long, is due as well.
 -- A subject is late for assessment when still followed for it, with the last one (or randomization)
--- longer ago than one interval and the window after it.
+-- before `fresh_from`: longer ago than the windows of two visits can lie apart.
 WITH course AS (
     SELECT s.id, s.centre_id,
            (s.screened_at AT TIME ZONE c.time_zone)::date AS screened_on,
@@ -31,17 +32,19 @@ ended AS (
 ),
 visits AS (
     SELECT v.subject_id,
-           count(*) AS due,
+           count(*) FILTER (WHERE v.due_on <= v.last_on OR v.done_on <= %(on)s)
+               + GREATEST(0, (v.last_on - max(v.due_on)) / %(every)s) AS due,
            count(*) FILTER (WHERE v.done_on <= %(on)s) AS done,
-           count(*) FILTER (WHERE v.status = 'missed') AS missed,
+           count(*) FILTER (WHERE v.status = 'missed' AND v.due_on <= v.last_on) AS missed,
            count(*) FILTER (WHERE v.done_on <= %(on)s
                               AND v.done_on NOT BETWEEN v.window_from AND v.window_to) AS outside
-      FROM assessments_visit v
-      JOIN course ON course.id = v.subject_id
-      LEFT JOIN ended ON ended.subject_id = v.subject_id
-     -- LEAST passes over a null: nothing ended the visits.
-     WHERE v.due_on <= LEAST(%(on)s::date, ended.ended_on) OR v.done_on <= %(on)s
-     GROUP BY v.subject_id
+      FROM (SELECT v.*,
+                   -- LEAST passes over a null: nothing ended the visits.
+                   LEAST(%(on)s::date, ended.ended_on) AS last_on
+              FROM assessments_visit v
+              JOIN course ON course.id = v.subject_id
+              LEFT JOIN ended ON ended.subject_id = v.subject_id) v
+     GROUP BY v.subject_id, v.last_on
 ),
 assessed AS (
     SELECT r.subject_id, max(r.assessed_on) AS last_on

@@ -4,13 +4,16 @@ import csv
 import hashlib
 import io
 import json
-from datetime import date
+from dataclasses import asdict
+from datetime import date, timedelta
 
 import pyrage
 import pytest
 from django.test import Client
 from django.urls import reverse
 
+from assessments.models import SubjectEvent, TumourRead, Visit
+from assessments.schedule import planned_visits
 from dispensing.models import Kit
 from dsmb import analysis
 from dsmb.analysis.seal import SealError
@@ -20,6 +23,7 @@ from dsmb.open_report import open_report
 from dsmb.open_report_copies import HEADING, LATER, as_csv, as_pdf, document
 from dsmb.services import request_extract
 from dsmb.unblinded.services import register_recipient_key, work_extracts
+from enrolment.models import Centre
 from iwrs import clock
 from iwrs.accounts.models import Role
 from iwrs.actors import SYSTEM
@@ -132,15 +136,71 @@ def test_outcomes_are_told_of_the_whole_study_only(trial):
         )
 
 
-def test_three_queries_however_many_subjects_and_centres(trial, django_assert_num_queries):
+def test_one_query_so_one_state_however_many_subjects_and_centres(trial, django_assert_num_queries):
     for turn in range(2):
         study = Study.objects.get(pk=trial.study.pk)
         assert study.definition
-        with django_assert_num_queries(3):
+        with django_assert_num_queries(1):
             report = open_report(study, trial.cut)
         with clock.at(make.at(2009, 12, 1)):
             many_subjects(make.a_centre(trial.study, cover=0), 30, seed=turn)
     assert dict(numbers(report)["Subjects"])["Randomized"] > 10
+
+
+def a_subject_of_whom_nothing_is_known():
+    with clock.at(make.at(2010, 1, 4)):
+        study = make.a_study(with_list=False)
+        return many_subjects(make.a_centre(study, cover=0), 1, courses=False)[0]
+
+
+def told_on(subject, day):
+    cut = DataCut(study=subject.study, cut_on=day, made_at=clock.now())
+    return dict(numbers(open_report(subject.study, cut))["Conduct and quality of the data"])
+
+
+@pytest.mark.django_db
+def test_who_keeps_to_the_schedule_is_never_late_for_assessment():
+    """The first scan on the first day of its window, the second may come on its last: 56 days."""
+    subject = a_subject_of_whom_nothing_is_known()
+    first = clock.local_date(subject.randomized_at, "Europe/Paris") + timedelta(days=42 - 7)
+    TumourRead.objects.create(
+        subject=subject, reader="local", assessed_on=first, response="SD", read_on=first
+    )
+    for day in (first, first + timedelta(days=42 + 14)):
+        assert told_on(subject, day)["Subjects late for a tumour assessment"] == 0
+    day = first + timedelta(days=42 + 15)
+    assert told_on(subject, day)["Subjects late for a tumour assessment"] == 1
+
+
+@pytest.mark.django_db
+def test_visits_that_nobody_planned_yet_are_due_all_the_same():
+    """Four visits are planned ahead; of a subject of whom nothing is recorded more fall due."""
+    subject = a_subject_of_whom_nothing_is_known()
+    anchor = clock.local_date(subject.randomized_at, "Europe/Paris")
+    schedule = subject.study.definition.schedule
+    for each in planned_visits(schedule, anchor, 1, schedule.plan_ahead):
+        Visit.objects.create(subject=subject, **asdict(each))
+    for days, due in ((41, 0), (42, 1), (209, 4), (210, 5), (42 * 8, 8)):
+        told = told_on(subject, anchor + timedelta(days=days))
+        assert told["Visits due"] == told["Visits not recorded"] == due
+    SubjectEvent.objects.create(
+        subject=subject, kind="lost", occurred_on=anchor + timedelta(days=100)
+    )
+    assert told_on(subject, anchor + timedelta(days=400))["Visits due"] == 2
+
+
+def test_a_study_without_a_reader_or_factor_tells_nothing_of_them(trial, monkeypatch):
+    definition = trial.study.definition
+    without = {
+        "endpoints": tuple(e for e in definition.endpoints if e.reader != "central"),
+        "factors": (),
+    }
+    monkeypatch.setattr(Study, "definition", definition.model_copy(update=without))
+    report = open_report(trial.study, trial.cut)
+    assert [t.title for t in report.tables if t.key.startswith("factor.")] == []
+    events = numbers(report)["Events of all subjects together"]
+    assert [name for name, _ in events[:2]] == ["Progression or death, local reader", "Deaths"]
+    assert as_pdf(document(trial.study, trial.cut, by="A")).startswith(b"%PDF")
 
 
 def test_its_events_are_those_of_the_analysis(trial):
@@ -227,6 +287,19 @@ def test_the_csv_has_every_number_and_nothing_that_runs(trial):
     cells = sum(len(row) - 1 for table in made.report.tables for row in table.rows)
     assert len(written) == cells
     assert not any(row["row"] == "Simulated" for row in rows)
+
+
+def test_strange_names_of_places_stay_text(trial):
+    name = "] #emph[x] *b* $y$ \\ <b>病</b> e\u0301"
+    Centre.objects.filter(pk=trial.paris.pk).update(name=name, country_name="=1+1")
+    page, table, paper = everything_told(trial, browser_of(people(trial.study)[Role.STUDY_MANAGER]))
+    assert name.replace("<", "&lt;").replace(">", "&gt;") in page
+    told = [row["row"] for row in csv.DictReader(io.StringIO(table))]
+    assert f"{trial.paris.number} {name}" in told
+    assert "'=1+1" in told
+    assert "=1+1" not in told
+    shown = name.replace("病", "[U+75C5]").replace("\u0301", "[U+0301]")
+    assert shown.replace(" ", "") in paper.replace(" ", "")
 
 
 def test_a_simulated_study_says_so_in_every_copy(trial):
