@@ -16,6 +16,12 @@ from django.db import models
 RECORDS: tuple[str, ...] = (
     *("accounts_signinevent", "audit_access", "audit_review"),
     "signatures_signedrecord",
+    # Of the unblinded side: where a list came from, how minimization decided, which kit stands for
+    # which place, codes on paper, imports and simulations.
+    *("list_origin", "imported_file", "decision", "margin", "cover_kit", "kit_import"),
+    *("paper_place", "paper_cover", "simulation_run"),
+    # Of the blinded side, once a study is unblinded.
+    *("randomization_openedstudy", "randomization_openedallocation"),
 )
 
 ModelT = TypeVar("ModelT", bound=type[models.Model])

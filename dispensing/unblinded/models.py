@@ -93,6 +93,7 @@ class VisitKit(models.Model):
         return f"{self.dispensation_id}"
 
 
+@audited
 class PaperKit(models.Model):
     """The kit that a subject was told on paper, kept for that subject's first dispensation.
 
@@ -128,6 +129,7 @@ class CentreCalls(models.Model):
         return f"{self.centre_id}: {self.completed}"
 
 
+@audited
 class KitAssignment(models.Model):
     """A kit given to a subject. `transaction` lets the gate give one per subject and act."""
 

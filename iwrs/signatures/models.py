@@ -29,9 +29,13 @@ class SignedRecord(models.Model):
     )
     time_zone = models.CharField(max_length=50, help_text="Where it was signed.")
     signed_at = models.DateTimeField(db_default=Now(), help_text="The database's clock.")
+    of_request = models.UUIDField(null=True, help_text="The same for all that one request did.")
 
     class Meta:
-        indexes = [models.Index("record_kind", "record_pk", name="signature_of_record")]
+        indexes = [
+            models.Index("record_kind", "record_pk", name="signature_of_record"),
+            models.Index("signed_at", "id", name="signature_by_time"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.printed_name}: {self.meaning}"

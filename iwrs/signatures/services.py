@@ -14,6 +14,7 @@ from iwrs import clock, outbox
 from iwrs.accounts.events import Caller, record
 from iwrs.accounts.models import Role, SignInEvent, User
 from iwrs.accounts.services import count_failure, forget_failures, is_locked
+from iwrs.acts import present_request
 from iwrs.locks import lock
 from iwrs.models import Study
 from iwrs.problems import Invalid, Problem
@@ -121,6 +122,7 @@ def keep(
         sha256=record.sha256,
         shown_sha256=signature.shown,
         time_zone=time_zone,
+        of_request=present_request(),
     )
 
 

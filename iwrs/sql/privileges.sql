@@ -114,7 +114,7 @@ GRANT UPDATE (reduced_on, reason, in_error, confirmed_at) ON public.dispensing_d
 
 -- The list and who got what are written once: entries by the unblinded side, the rest by gates.
 REVOKE UPDATE ON unblinded.simulation_run FROM iwrs_unblinded;
-REVOKE UPDATE ON unblinded.list_entry, unblinded.list_origin, unblinded.imported_file, unblinded.cover_kit,
+REVOKE UPDATE ON unblinded.kit_import, unblinded.list_entry, unblinded.list_origin, unblinded.imported_file, unblinded.cover_kit,
     unblinded.call_release, unblinded.forced_allocation, unblinded.paper_place,
     unblinded.paper_cover, unblinded.paper_kit, unblinded.access_review
     FROM iwrs_unblinded;

@@ -36,8 +36,7 @@ WITHOUT_HISTORY = {
     "IdempotencyRecord": "stored answers of the API",
     "SupplyRun": "a queue; what a run did is in audited rows",
     "SignInEvent": "written once; each row is its own record, with the database's time",
-    # written once by a gate or an import, changed by nobody: each row is its own record
-    "KitAssignment": "written by gate.assign_kit",
+    # written once by a gate or an import, changed by nobody: each row is its own record, and sealed
     "KitImport": "who imported which file, and when",
     "ListEntry": "frozen with its list, whose fingerprint is published",
     "Decision": "written once by gate.allocate",
@@ -49,7 +48,6 @@ WITHOUT_HISTORY = {
     "ImportedFile": "written once with its list, changed by nobody",
     "PaperPlace": "a random code, written once; REVOKE UPDATE",
     "PaperCover": "a random code, written once; REVOKE UPDATE",
-    "PaperKit": "written once with its ForcedAllocation; REVOKE UPDATE",
     "CoverKit": "frozen; which kit serves which place of a cohort",
     # the seals over the history itself: written by seal_history only, and chained
     "Batch": "a link of the chain of seals",

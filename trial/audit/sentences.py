@@ -1,5 +1,6 @@
 """One line of the trail as a sentence: who did what to what, from which value to which, and why."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import parseaddr
@@ -136,6 +137,10 @@ def _recorded(event: Event, labels: Labels) -> tuple[str, str]:
         fields = {each.name: each for each in event.source.fields}
         since, until = (labels.value(event, fields[name], row) for name in ("since", "until"))
         return f"the audit trail from {since} to {until}", "reviewed"
+    if event.source.key == "signatures.signedrecord":
+        facts = json.loads(row["canonical"])["facts"]
+        of = f" of subject {facts['subject']}" if "subject" in facts else ""
+        return f"the record ‘{row['record_kind']}’{of}, SHA-256 {row['sha256']}", "signed"
     fields = {each.name: each for each in event.source.fields}
     parts = [labels.value(event, fields[name], row) for name in ("what", "method") if row.get(name)]
     if row.get("done_by"):

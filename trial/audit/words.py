@@ -34,6 +34,7 @@ _BY_USER = (
     " (SELECT u.name || ' <' || u.email || '>' FROM accounts_user u WHERE u.id = e.user_id),"
     " 'Somebody without an account')"
 )
+_MAIL = "coalesce((SELECT ' <' || u.email || '>' FROM accounts_user u WHERE u.id = e.user_id), '')"
 RECORDS = {
     "accounts.SignInEvent": Record(
         "at",
@@ -45,6 +46,12 @@ RECORDS = {
         "at",
         "jsonb_build_object('by', e.by, 'kind', 'person', 'act', 'look at the record',"
         " 'role', e.role, 'why', '')",
+    ),
+    "signatures.SignedRecord": Record(
+        "signed_at",
+        # What was signed is the act: sign randomization, sign code break.
+        f"jsonb_build_object('by', e.printed_name || {_MAIL}, 'kind', 'person',"
+        " 'act', 'sign ' || e.record_kind, 'role', e.role, 'why', e.meaning)",
     ),
     "audit.Review": Record(
         "at",
@@ -69,8 +76,10 @@ NOUNS = {
     "dispensing.drugstop": Noun("stop of a drug", ("drug",)),
     "dispensing.firstdose": Noun("first dose", ()),
     "dispensing.kit": Noun("kit", ("number",)),
+    "dispensing.kitassignment": Noun("assignment of kit", ("kit",)),
     "dispensing.kitcontent": Noun("content of kit", ("kit",)),
     "dispensing.lot": Noun("lot", ("number",)),
+    "dispensing.paperkit": Noun("kit told on paper", ("kit",)),
     "dsmb.datacut": Noun("data cut", ("cut_on",)),
     "dsmb.emergencyholder": Noun("emergency holder", ("name",)),
     "dsmb.extract": Noun("extract", ("recipient",)),
@@ -85,6 +94,7 @@ NOUNS = {
     "enrolment.eligibilityanswer": Noun("answer", ("question",)),
     "enrolment.subject": Noun("subject", ("number",)),
     "enrolment.unblindedaccessreview": Noun("review of who has access", ()),
+    "signatures.signedrecord": Noun("signature"),
     "iwrs.edcclient": Noun("EDC client", ("name",)),
     "iwrs.study": Noun("study", ("code",)),
     "iwrs.studyversion": Noun("study definition, version", ("number",)),
@@ -163,7 +173,7 @@ _SILENT = {
 
 # Who may not know of code breaks reads no line of these acts and tables, and never these fields.
 CODE_BREAK_ACTS = (
-    *("request code break", "reveal code", "refuse code break"),
+    *("request code break", "reveal code", "refuse code break", "sign code break"),
     *("record pack opening", "assess code break"),
 )
 CODE_BREAK_TABLES = re.compile(r"codebreak|code_break")
@@ -275,7 +285,7 @@ RISKS_UNBLINDED = (
         "forced",
         "Arms named beforehand, and paper numbers accepted",
         "Somebody knew or chose the arm of a subject before the randomization.",
-        tables=("randomization.forcedallocation",),
+        tables=("randomization.forcedallocation", "dispensing.paperkit"),
     ),
     Risk(
         "lists",
