@@ -31,7 +31,7 @@ from tests.blinding import allowed
 from tests.hostile.walk import Form, forms_in, undone
 from tests.portal.test_scope import MORE
 
-FORMS = 2  # of each kind that a person sends
+FORMS = 2  # of each kind that a person sends, where nothing else is said
 _NEXT = re.compile(r'"next": ?"([^"]+)"')
 _FOREIGN = ("/static/", "/api/", "/sign-out/")
 _SAVEPOINT = re.compile(r"\bs\d+_x\d+\b")  # Django's name has the number of the thread in it
@@ -54,13 +54,14 @@ class Statements:
 class Reader:
     """One person's browser, or a stranger's. It keeps what it was answered by address."""
 
-    def __init__(self, user: User | None, ciphertexts: tuple[str, ...]) -> None:
+    def __init__(self, user: User | None, ciphertexts: tuple[str, ...], forms: int = FORMS) -> None:
         self.browser = Client(headers={"host": "localhost"}, raise_request_exception=False)
         if user is not None:
             self.browser.force_login(user, backend="iwrs.accounts.backend.PasswordBackend")
         self.ciphertexts = ciphertexts
         self.received: dict[str, Any] = {}
         self._forms: dict[str, Form] = {}
+        self._most = forms
 
     def get(self, path: str) -> Any:
         if f"GET {path}" not in self.received:
@@ -73,7 +74,7 @@ class Reader:
     def _remember_forms(self, path: str, page: Any) -> None:
         for form in forms_in(page, path, self.browser):
             kind = re.sub(r"\d+", "", form.address)
-            if len([each for each in self._forms if kind == re.sub(r"\d+", "", each)]) < FORMS:
+            if len([each for each in self._forms if kind == re.sub(r"\d+", "", each)]) < self._most:
                 self._forms.setdefault(form.address, form)
 
     def send_forms(self) -> None:
@@ -220,14 +221,16 @@ def pages(
     ciphertexts: tuple[str, ...],
     limit: int,
     everywhere: Callable[[User | None], bool],
+    forms: int = FORMS,
 ) -> dict[str, Reader]:
     """What each person (None: a stranger) is shown, by links up to `limit` pages.
 
+    So many `forms` of each kind are kept of these pages, to be sent.
     Who is sent `everywhere` tries every address of the site besides.
     """
     readers = {}
     for person in people:
-        reader = Reader(person, ciphertexts)
+        reader = Reader(person, ciphertexts, forms)
         reader.crawl(limit)
         for path in addresses(study) if everywhere(person) else ():
             reader.get(path)

@@ -20,17 +20,21 @@ from tests.blinding.broker import broker, emptied
 
 __all__ = ["broker"]
 
-LIMIT = 30  # pages that each person reads by links in `make test`
+# How many pages each person reads by links, and how many forms of each kind each person sends.
+QUICK = {"limit": 30, "forms": received.FORMS}  # in `make test`
+LONG = {"limit": 200, "forms": 6}  # in `make prove`
 pytestmark = pytest.mark.requirement("REQ-043", "REQ-054", "REQ-055", "REQ-056")
 
 
-def played_and_looked_at(cast: stage.Cast, broker: Redis) -> Callable[[str], dict[str, Any]]:
+def played_and_looked_at(
+    cast: stage.Cast, broker: Redis, most: dict[str, int]
+) -> Callable[[str], dict[str, Any]]:
     """Play the tape in a database; what was received of it.
 
     The real clock stands still meanwhile, at the same moment in both plays: a session is written
     once a minute, and a minute may end in one play between two pages and not in the other.
     """
-    look = twins.shown(cast, readers_of(cast), limit=LIMIT, everywhere=everywhere)
+    look = twins.shown(cast, readers_of(cast), everywhere=everywhere, **most)
     now = datetime.now(UTC)
 
     def play(database: str) -> dict[str, Any]:
@@ -69,7 +73,7 @@ def everywhere(person: User | None) -> bool:
 
 @pytest.mark.usefixtures("committed_db")
 def test_everything_received_is_the_same_under_two_lists(broker: Redis) -> None:
-    compare(stage.a_cast(), broker)
+    compare(stage.a_cast(), broker, QUICK)
 
 
 @pytest.mark.slow
@@ -77,12 +81,13 @@ def test_everything_received_is_the_same_under_two_lists(broker: Redis) -> None:
 @pytest.mark.parametrize("seed", [11, 12, 13])
 def test_a_whole_trial_is_the_same_under_two_lists(broker: Redis, seed: int) -> None:
     """As many subjects as BOLERO-2 has. Each time other lives, another list and other kits."""
-    compare(stage.a_cast(stage.Size(subjects=724, centres=40, kits=18_000, nature=seed)), broker)
+    size = stage.Size(subjects=724, centres=40, kits=18_000, nature=seed)
+    compare(stage.a_cast(size), broker, LONG)
 
 
-def compare(cast: stage.Cast, broker: Redis) -> None:
+def compare(cast: stage.Cast, broker: Redis, most: dict[str, int]) -> None:
     """Play the tape under two lists and compare everything that was received."""
-    with twins.twins(played_and_looked_at(cast, broker)) as made:
+    with twins.twins(played_and_looked_at(cast, broker, most)) as made:
         one, other = made.plays
         assert twins.differing(made) == made.turned
     doors = one.pop("door"), other.pop("door")

@@ -198,13 +198,14 @@ def shown(
     *,
     limit: int,
     everywhere: Callable[[User | None], bool] = bool,
+    forms: int = received.FORMS,
 ) -> Callable[[str], dict[str, Any]]:
     """A look at everything that these people (None: a stranger) and systems are answered."""
 
     def look(database: str) -> dict[str, Any]:
         study = Study.objects.get(pk=cast.study.pk)
         with received.logged() as log:
-            pages = received.pages(study, readers, ciphertexts(study), limit, everywhere)
+            pages = received.pages(study, readers, ciphertexts(study), limit, everywhere, forms)
             seen = {
                 "pages": {name: reader.received for name, reader in pages.items()},
                 "api": received.api(study, cast.edc),
