@@ -1,5 +1,6 @@
 """A real code break beyond the happy path: what is refused, what is recorded, who is told."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -15,11 +16,13 @@ from iwrs import clock, outbox
 from iwrs.accounts.models import Role, User
 from iwrs.problems import Problem
 from iwrs.signatures import Signature
+from iwrs.signatures.models import SignedRecord
 from randomization.models import CodeBreakRefusal, CodeBreakRequest
 from randomization.services import request_code_break, reveal_code
 from tests import factories as make
 from tests.code_break.typing_in import ask
 from tests.roles import Logins
+from tests.signing import PASSWORD
 
 
 @pytest.fixture
@@ -57,6 +60,33 @@ def test_beyond_the_budget_each_refusal_is_recorded_and_two_roles_are_told(
     [alarm] = [each for each in mail.outbox if "No more code breaks" in each.subject]
     told = {committed_site.study_manager.email, committed_site.safety_physician.email}
     assert set(alarm.to) == told
+
+
+@pytest.mark.requirement("REQ-046", "REQ-047")
+def test_beyond_the_budget_the_page_says_what_to_do_and_loses_nothing_typed(
+    committed_site: SimpleNamespace, subject: Subject, signed_in: Callable[[User], Client]
+) -> None:
+    person = committed_site.investigator
+    browser = signed_in(person)
+    address = reverse("ask-code-break", args=[subject.pk])
+    typed = {"reason": "susar", "explanation": "Severe <reaction>", "read_back": subject.number}
+    for _ in range(3):
+        assert ask(browser, person, address, **typed).status_code == 302
+    answer = ask(browser, person, address, **typed)
+    page = answer.content.decode()
+    assert answer.status_code == 429
+    assert "No more code breaks are allowed in this study for now." in page
+    assert "Call the study&#x27;s safety physician. The study manager has been told." in page
+    assert "Severe &lt;reaction&gt;</textarea>" in page
+    for name, value in (("read_back", subject.number), ("signer", person.email)):
+        assert re.search(rf'<input[^>]* name="{name}" value="{re.escape(value)}"', page), name
+    [chosen] = re.findall(r"<input[^>]* checked[^>]*>", page)
+    assert 'value="susar"' in chosen
+    assert PASSWORD not in page
+    assert CodeBreakRequest.objects.count() == 3
+    assert SignedRecord.objects.count() == 3
+    assert refusals() == [(str(person), "code_break_budget")]
+    assert not any(arm.label in page for arm in committed_site.study.definition.arms)
 
 
 @pytest.mark.requirement("REQ-047")
