@@ -1,4 +1,4 @@
-"""A real web process on loopback, with the blinded login, for tests of what threads can do."""
+"""A real web process on loopback, with the login of its side: what threads and sockets can do."""
 
 import os
 import socket
@@ -20,11 +20,11 @@ COMMAND = [
 
 
 @contextmanager
-def running(database_url: str, log: Path) -> Iterator[str]:
+def running(database_url: str, log: Path, side: str = "blinded") -> Iterator[str]:
     """Start a server on `database_url`, give its address, and stop it afterwards."""
     port = free_port()
     environment = os.environ | {
-        "IWRS_SIDE": "blinded",
+        "IWRS_SIDE": side,
         "DATABASE_URL": database_url,
         "IWRS_POOL": "1",
         "IWRS_INSECURE_HTTP": "1",

@@ -1,6 +1,7 @@
 """Too much, too many, too deep, unreadable: refused in words, before anything is kept of it."""
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -11,14 +12,23 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
+from iwrs.accounts.models import Role, User
+from iwrs.models import Study
 from tests.api.client import Edc
 from tests.api.server import running
 from tests.factories import a_study
 from tests.hostile.walk import signed_in, state_of_the_database
-from tests.roles import Logins
+from tests.roles import Logins, as_unblinded
+from tests.unblinded_site.conftest import (  # noqa: F401
+    Browser,
+    person,
+    study,
+    unblinded_side,
+)
 
 pytestmark = pytest.mark.requirement("REQ-075")
 MOST = site_settings.REQUEST_MAX_BYTES
+MOST_UNBLINDED = 9 * 2**20  # of the unblinded site, which takes files of kits and lists
 
 
 @pytest.mark.django_db
@@ -137,3 +147,55 @@ def test_a_real_server_refuses_before_the_body_is_sent(
             head = "POST /api/v1/subjects HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n"
             line.sendall(f"{head}Content-Type: application/json\r\n\r\n{{}}".encode())
             assert b" 401 " in line.recv(4096).split(b"\r\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("import-kits", Role.SUPPLY_MANAGER),
+        ("import-list", Role.UNBLINDED_STATISTICIAN),
+    ],
+)
+def test_the_unblinded_site_refuses_a_large_body(
+    study: Study,  # noqa: F811
+    person: Callable[[Role], User],  # noqa: F811
+    settings: SimpleNamespace,
+    name: str,
+    role: Role,
+) -> None:
+    settings.REQUEST_MAX_BYTES = MOST_UNBLINDED  # these tests run with those of the blinded site
+    browser = Browser(person(role))
+    address = reverse(name, args=[study.code])
+    with as_unblinded():
+        before = state_of_the_database()
+    for typed in (
+        {"file": SimpleUploadedFile("a.csv", b"x" * (MOST_UNBLINDED + 1))},
+        {"names": "x" * (site_settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)},
+        {f"field{n}": "x" for n in range(site_settings.DATA_UPLOAD_MAX_NUMBER_FIELDS + 1)},
+        {f"file{n}": SimpleUploadedFile("a.csv", b"x") for n in range(6)},
+    ):
+        answer = browser.post(address, **typed)
+        assert answer.status_code == 413
+        assert b"This is too much for one request." in answer.content
+    # A file that the site lets in, and that is no table of kits or places.
+    taken = SimpleUploadedFile("a.csv", b"x" * (MOST_UNBLINDED - 2**16))
+    assert browser.post(address, file=taken).status_code == 422
+    with as_unblinded():
+        assert state_of_the_database() == before
+
+
+def test_a_real_unblinded_server_takes_a_file_and_no_more(
+    committed_db: None, logins: Logins, tmp_path: Path
+) -> None:
+    """Its own limit, from its own settings, and before the body is sent."""
+    a_study(with_list=False)
+    with running(logins.url("unblinded"), tmp_path / "log", side="unblinded") as url:
+        host, port = str(urlsplit(url).hostname), int(urlsplit(url).port or 0)
+        # The second is let in, and then lacks the token of the form.
+        for length, status in ((MOST_UNBLINDED + 1, b" 413 "), (MOST_UNBLINDED, b" 403 ")):
+            with socket.create_connection((host, port), timeout=20) as line:
+                line.sendall(
+                    b"POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"
+                    + f"Content-Length: {length}\r\n\r\nx".encode()
+                )
+                assert status in line.recv(4096).split(b"\r\n")[0], length
