@@ -1,4 +1,5 @@
-"""What `iwrs_blinded` may not do, over the whole catalogue, with its real login.
+"""What `iwrs_blinded` may not do, over the whole catalogue, with its real login; and what
+`iwrs_unblinded` may delete.
 
 Nothing here lists today's tables: a table, view or function added later is walked too.
 """
@@ -60,6 +61,11 @@ PINNED = {
 @pytest.fixture
 def blinded(logins: Logins) -> psycopg.Connection:
     return logins.blinded()
+
+
+@pytest.fixture
+def unblinded(logins: Logins) -> psycopg.Connection:
+    return logins.unblinded()
 
 
 @pytest.fixture
@@ -319,6 +325,22 @@ def test_on_public_tables_it_never_deletes_but_tokens_sessions_and_factors(blind
         f"DELETE on oauth2_provider_{each}" for each in tokens
     }
     assert catalogue.rights_on_sequences(blinded, "iwrs_blinded", "public") == set()
+
+
+@pytest.mark.requirement("REQ-009")
+@pytest.mark.parametrize(
+    ("schema", "deletes"),
+    [("public", set()), ("unblinded", {"django_session", "mfa_authenticator"})],
+)
+def test_the_unblinded_login_never_deletes_but_its_own_sessions_and_factors(
+    unblinded, schema, deletes
+):
+    rights = catalogue.rights_on_tables(unblinded, "iwrs_unblinded", schema)
+    strong = {each for each in rights if not each.startswith(("SELECT", "INSERT", "UPDATE"))}
+    assert strong == {f"DELETE on {each}" for each in deletes}
+    assert len(rights) > 15  # it reads the schema at all
+    sequences = catalogue.rights_on_sequences(unblinded, "iwrs_unblinded", schema)
+    assert not {each for each in sequences if not each.startswith("SELECT")}
 
 
 @pytest.mark.requirement("REQ-042")
