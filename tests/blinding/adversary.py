@@ -77,7 +77,7 @@ def sample(
     for number, seed in enumerate(seeds):
         with plant(database):
             study = a_replicate(seed, subjects=subjects)
-        seen = features(database, study)
+        _, seen = features(database, study)
         truth = true_arms(database, study)
         rows += [seen[subject] for subject in sorted(seen)]
         arms += [truth[subject] == "PBO" for subject in sorted(seen)]
@@ -204,66 +204,108 @@ def true_arms(database: str, study: Study) -> dict[int, str]:
         return dict(rows.fetchall())
 
 
-def features(database: str, study: Study) -> dict[int, list[float]]:
-    """Everything blinded about each subject's place and first three kits, by subject."""
+def features(database: str, study: Study) -> tuple[list[str], dict[int, list[float]]]:
+    """Everything blinded about each subject's place and first three kits: names, and by subject."""
+    asked = {"study": study.pk, "arms": len(study.definition.arms)}
     with coupled.login("blinded", database) as blinded:
-        subjects = blinded.execute(SUBJECTS, {"study": study.pk}).fetchall()
-        kits = blinded.execute(KITS, {"study": study.pk}).fetchall()
-    of: dict[int, list[float]] = {row[0]: [float(x or 0) for x in row[1:]] for row in subjects}
-    width = len(kits[0]) - 2
-    given = {(row[0], row[1]): [float(x or 0) for x in row[2:]] for row in kits}
+        subjects = blinded.execute(SUBJECTS, asked)
+        names = [column.name for column in subjects.description or ()][1:]
+        of = {row[0]: [float(x or 0) for x in row[1:]] for row in subjects.fetchall()}
+        kits = blinded.execute(KITS, asked)
+        of_kit = [column.name for column in kits.description or ()][2:]
+        given = {(row[0], row[1]): [float(x or 0) for x in row[2:]] for row in kits.fetchall()}
+    nothing = [0.0] * len(of_kit)
     for subject, row in of.items():
         for number in range(3):
-            row += given.get((subject, number), [-1.0] * width)
+            row += given.get((subject, number), [-1.0] * len(of_kit))
         first, second = given.get((subject, 0)), given.get((subject, 1))
-        row += [a - b for a, b in zip(second, first, strict=True)] if first and second else []
-        row += [0.0] * width if not (first and second) else []
-    return of
+        both = first and second
+        row += [b - a for a, b in zip(first, second, strict=True)] if both else nothing
+    names += [f"{name} of kit {number}" for number in (0, 1, 2) for name in of_kit]
+    return names + [f"{name} from kit 0 to 1" for name in of_kit], of
 
 
 # Position, order and timing of the subject: in the study, the centre and the stratum.
 SUBJECTS = """
-    SELECT s.id, s.centre_id %% 97, row_number() OVER everyone, row_number() OVER centre,
-           row_number() OVER stratum, row_number() OVER stratum %% 2,
-           row_number() OVER stratum %% 3, row_number() OVER stratum %% 4,
-           row_number() OVER stratum %% 6,
-           hashtext(s.stratum_key) %% 97, right(r.number, 4)::int, r.number::int %% 2,
-           extract(epoch FROM s.randomized_at - lag(s.randomized_at) OVER centre) / 86400,
-           extract(epoch FROM s.randomized_at - lag(s.randomized_at) OVER stratum) / 86400,
-           extract(epoch FROM lead(s.randomized_at) OVER stratum - s.randomized_at) / 86400,
-           extract(dow FROM s.randomized_at)
+    SELECT s.id, s.centre_id %% 97 AS centre, row_number() OVER everyone AS in_study,
+           row_number() OVER centre AS in_centre, row_number() OVER stratum AS in_stratum,
+           row_number() OVER stratum %% 2 AS stratum_2, row_number() OVER stratum %% 3 AS stratum_3,
+           row_number() OVER stratum %% 4 AS stratum_4, row_number() OVER stratum %% 6 AS stratum_6,
+           hashtext(s.stratum_key) %% 97 AS stratum, right(r.number, 4)::int AS randomization,
+           r.number::int %% 2 AS randomization_2,
+           extract(epoch FROM s.randomized_at - lag(s.randomized_at) OVER centre) / 86400
+           AS since_centre,
+           extract(epoch FROM s.randomized_at - lag(s.randomized_at) OVER stratum) / 86400
+           AS since_stratum,
+           extract(epoch FROM lead(s.randomized_at) OVER stratum - s.randomized_at) / 86400
+           AS until_stratum,
+           extract(dow FROM s.randomized_at) AS weekday
       FROM enrolment_subject s JOIN randomization_randomization r ON r.subject_id = s.id
      WHERE s.study_id = %(study)s
     WINDOW everyone AS (ORDER BY s.randomized_at, s.id),
            centre AS (PARTITION BY s.centre_id ORDER BY s.randomized_at, s.id),
            stratum AS (PARTITION BY s.stratum_key ORDER BY s.randomized_at, s.id)
 """
-# Each kit: its number, key and place on disk, its lot and expiry, its rank among the kits that
-# came to the centre with it, when and in which order it came, how long it lay, and its history.
-KITS = """
+# Every kit of the study, with its box and cohort. A box is what one act sent to one centre; the id
+# of the act is random and serves to group only. Visit kits are sent before cover, so the cover of
+# a box are the kits that came last: for each of the cohort's places one kit of every arm.
+KIT = """
     WITH sent AS (
         SELECT e.id AS kit, min(e.pgh_id) AS came, max(e.pgh_id) AS went, count(*) AS lines,
-               min(x.id::text) AS run
-          FROM dispensing_kitevent e LEFT JOIN pghistory_context x ON x.id = e.pgh_context_id
+               max(e.pgh_created_at) AS changed,
+               (array_agg(e.pgh_context_id ORDER BY e.pgh_id)
+                FILTER (WHERE e.status = 'at_centre'))[1] AS run
+          FROM dispensing_kitevent e
          WHERE e.study_id = %(study)s AND e.status IN ('at_centre', 'assigned') GROUP BY e.id),
-    kit AS (
-        SELECT k.id, k.number::int AS number, k.lot_id, l.expires_on, k.ctid, sent.*,
+    cohort AS (
+        SELECT h.*, e.pgh_context_id AS run,
+               rank() OVER (PARTITION BY h.centre_id ORDER BY h.received_at) AS nth
+          FROM dispensing_cohort h JOIN enrolment_centre c ON c.id = h.centre_id
+          JOIN dispensing_cohortevent e ON e.pgh_obj_id = h.id AND e.pgh_label = 'insert'
+         WHERE c.study_id = %(study)s),
+    boxed AS (
+        SELECT k.id, k.number::int AS number, k.lot_id, k.centre_id, l.expires_on, sent.*,
+               h.id AS cohort, h.size, h.served, h.received_at, h.nth,
                percent_rank() OVER (ORDER BY k.id) AS by_key,
                percent_rank() OVER (ORDER BY k.ctid) AS by_place,
                percent_rank() OVER (ORDER BY k.number) AS by_number,
                percent_rank() OVER (PARTITION BY k.lot_id ORDER BY k.id) AS in_lot,
-               percent_rank() OVER (PARTITION BY sent.run, k.centre_id ORDER BY k.id) AS key_in_box,
-               percent_rank() OVER (PARTITION BY sent.run, k.centre_id ORDER BY k.number) AS in_box,
-               percent_rank() OVER (PARTITION BY sent.run ORDER BY sent.came) AS came_in_run,
-               count(*) OVER (PARTITION BY sent.run, k.centre_id) AS box
+               percent_rank() OVER (run ORDER BY sent.came) AS came_in_run,
+               rank() OVER (run ORDER BY k.id) AS key_in_run,
+               percent_rank() OVER (box ORDER BY k.id) AS key_in_box,
+               percent_rank() OVER (box ORDER BY k.number) AS number_in_box,
+               percent_rank() OVER (box ORDER BY sent.came) AS came_in_box,
+               count(*) OVER box AS box,
+               h.id IS NOT NULL AND rank() OVER (box ORDER BY sent.came DESC) <= h.size * %(arms)s
+               AS cover
           FROM dispensing_kit k JOIN dispensing_lot l ON l.id = k.lot_id
-          LEFT JOIN sent ON sent.kit = k.id WHERE k.study_id = %(study)s)
-    SELECT d.subject_id, d.number, kit.number, kit.number %% 2, kit.number %% 3, kit.number %% 7,
-           kit.number / 10 %% 10, kit.by_key, kit.by_place, kit.by_number, kit.in_lot,
-           kit.key_in_box, kit.in_box, kit.came_in_run, kit.box, kit.lines,
-           kit.expires_on - d.due_on, kit.lot_id - min(kit.lot_id) OVER (),
-           kit.went - lag(kit.went) OVER (ORDER BY kit.went), kit.went - kit.came,
-           extract(epoch FROM d.assigned_at - d.due_on::timestamp) / 86400,
-           (SELECT count(*) FROM kit near WHERE near.run = kit.run AND near.id < kit.id)
+          LEFT JOIN sent ON sent.kit = k.id
+          LEFT JOIN cohort h ON h.run = sent.run AND h.centre_id = k.centre_id
+         WHERE k.study_id = %(study)s
+        WINDOW run AS (PARTITION BY sent.run), box AS (PARTITION BY sent.run, k.centre_id)),
+    kit AS (
+        SELECT boxed.*, percent_rank() OVER (part ORDER BY id) AS key_in_cohort,
+               percent_rank() OVER (part ORDER BY number) AS number_in_cohort,
+               percent_rank() OVER (part ORDER BY came) AS came_in_cohort
+          FROM boxed WINDOW part AS (PARTITION BY run, centre_id, cover))
+"""
+# Each kit: its number, key and place on disk, its lot and expiry, when and in which order it came,
+# how long it lay, and its history; its rank in its shipment, box and cohort (a visit kit's among
+# the visit kits of its box); and the cohort that came in its box: size, places served in all and
+# when the kit was assigned, rank and age.
+KITS = f"""{KIT}
+    SELECT d.subject_id, d.number, kit.number AS whole_number, kit.number %% 2 AS mod_2,
+           kit.number %% 3 AS mod_3, kit.number %% 7 AS mod_7, kit.number / 10 %% 10 AS digit,
+           kit.by_key, kit.by_place, kit.by_number, kit.in_lot, kit.came_in_run, kit.key_in_run,
+           kit.key_in_box, kit.number_in_box, kit.came_in_box, kit.box, kit.lines,
+           kit.key_in_cohort, kit.number_in_cohort, kit.came_in_cohort,
+           kit.size AS cohort_size, kit.served AS cohort_served, kit.nth AS cohort_nth,
+           d.due_on - kit.received_at::date AS cohort_age,
+           (SELECT max(e.served) FROM dispensing_cohortevent e
+             WHERE e.pgh_obj_id = kit.cohort AND e.pgh_created_at <= kit.changed) AS served_then,
+           kit.expires_on - d.due_on AS good_for, kit.lot_id - min(kit.lot_id) OVER () AS lot,
+           kit.went - lag(kit.went) OVER (ORDER BY kit.went) AS since_last,
+           kit.went - kit.came AS lay,
+           extract(epoch FROM d.assigned_at - d.due_on::timestamp) / 86400 AS late
       FROM dispensing_dispensation d JOIN kit ON kit.id = d.kit_id WHERE d.number <= 2
 """

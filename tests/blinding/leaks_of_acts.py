@@ -1,8 +1,10 @@
 """Leaks to plant in acts, gates, the supply, letters and the log. See `leaks`."""
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from random import Random
 from typing import Any
 from unittest.mock import patch
 
@@ -13,7 +15,7 @@ from enrolment.models import Centre, Subject
 from tests.blinding import coupled
 from tests.blinding.leaks import ARM, PLAYING, arms, leak
 
-__all__ = ["PLAYING", "unshuffled"]
+__all__ = ["PLAYING", "numbers_in_boxes", "order_in_boxes", "unshuffled"]
 
 
 @contextmanager
@@ -255,3 +257,50 @@ def unshuffled(database: str) -> Iterator[None]:
 
 def _arm_of_row(kit: Any) -> str:
     return str(kit.arm)
+
+
+@contextmanager
+def order_in_boxes(database: str) -> Iterator[None]:
+    """Boxes are packed one after another, and in each the kits of one arm come first."""
+    from dispensing.unblinded import depot
+
+    send = depot.send
+
+    def box_by_box(kits: Mapping[int, int]) -> None:
+        for box in sorted(set(kits.values())):
+            send({kit: centre for kit, centre in kits.items() if centre == box})
+
+    by_arm = PLAYING["kits are written in the order of their arms"]
+    with by_arm(database), patch.object(depot, "send", box_by_box):
+        yield
+
+
+@contextmanager
+def numbers_in_boxes(database: str) -> Iterator[None]:
+    """Kits go together so that in most boxes one arm has the lower numbers. Over a whole delivery
+    the numbers of all arms are alike."""
+    from dispensing.unblinded import services
+
+    ranks = services._ranks
+
+    def lower(study: Any, rows: Any, lots: Any) -> Any:
+        order = _twenty_by_twenty(rows)
+        return ranks(study, sorted(rows, key=lambda kit: order[kit.number]), lots)
+
+    with patch.object(services, "_ranks", lower):
+        yield
+
+
+def _twenty_by_twenty(rows: Any) -> dict[str, tuple[int, int]]:
+    """Twenty kits of a lot and arm with neighbouring numbers go together, and go with the next
+    twenty of the other arm; the twenties are then mixed."""
+    like: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for kit in sorted(rows, key=lambda kit: kit.number):
+        like[kit.lot, kit.arm].append(kit.number)
+    order = {}
+    for (_, arm), numbers in like.items():
+        count = -(-len(numbers) // 20)
+        mixed = Random(count).sample(range(count), count)
+        for place, number in enumerate(numbers):
+            order[number] = (mixed[(place // 20 + (arm == ARM)) % count], place)
+    return order
