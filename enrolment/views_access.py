@@ -44,6 +44,8 @@ class AccessList(StudyAct):
             "days": access_review.EVERY.days,
             "may_manage": allowed(self.person, Act.MANAGE_PEOPLE, self.study),
             "may_see_account": allowed(self.person, Act.SEE_ACCOUNTS, self.study),
+            # The unblinded site has no page of a person: a name leads to the trail of the account.
+            "reads_trail": allowed(self.person, Act.SEE_UNBLINDED_AUDIT, self.study),
             "may_review": allowed(self.person, self.review_act, self.study),
         }
         return render(request, "enrolment/access.html", context)

@@ -82,6 +82,7 @@ class PersonPage(PersonAct):
             "study": self.study,
             "other": self.other,
             "may_manage": allowed(self.person, Act.MANAGE_PEOPLE, self.study),
+            "reads_trail": allowed(self.person, Act.SEE_AUDIT, self.study),
             "own": self.other.pk == self.person.pk,
             "in_study": [
                 (each, each.until is not None and each.until < today)

@@ -1,16 +1,20 @@
 """The audit trail of the unblinded side: the same page over its own history."""
 
 import re
+from datetime import date
 from html import unescape
+from urllib.parse import quote
 
 import pytest
 from django.db import connection
 
-from iwrs.accounts.models import Role
+from iwrs.accounts.events import Caller, record
+from iwrs.accounts.models import Role, SignInEvent, StudyRole
 from iwrs.audit_trail.models import Access
 from iwrs.problems import Invalid, Problem
 from iwrs.signatures.services import sign
 from randomization.unblinded.models import RandomizationList
+from tests.dsmb.rows import as_owner
 from tests.factories import a_study, a_user
 from tests.roles import as_unblinded
 from tests.unblinded_site.conftest import PASSWORD, Browser
@@ -96,3 +100,39 @@ def test_the_home_page_shows_who_was_locked(study, person, statistician, supplie
     with as_unblinded():
         other = a_user(Role.SUPPLY_MANAGER, study=elsewhere)
     assert user.name not in Browser(other).get("/").content.decode()
+
+
+@pytest.mark.requirement("REQ-029")
+def test_the_history_of_one_account_is_that_of_this_sides_account(
+    study, person, statistician, supplier, auditor
+) -> None:
+    user = person(Role.SUPPLY_MANAGER)
+    with as_unblinded():
+        StudyRole.objects.filter(user=user).update(until=date(2099, 3, 1))
+        record(SignInEvent.What.LOCKED, user, by=Caller("192.0.2.7"), method="password")
+    twin = a_user(Role.MONITOR, study=study)
+    with as_owner(), connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+        for sql in (
+            "UPDATE public.accounts_studyrole SET user_id = %s WHERE user_id = %s",
+            "UPDATE public.accounts_user SET id = %s, name = 'Blinded twin' WHERE id = %s",
+        ):
+            cursor.execute(sql, [user.pk, twin.pk])
+    named = f'<a href="/studies/{study.code}/audit/?account={quote(user.email)}">{user.name}</a>'
+    for browser in (statistician, supplier, auditor):
+        assert named in browser.get(f"/studies/{study.code}/access/").content.decode()
+        text = trail(browser, study, account=user.email)
+        told = re.findall(r'<p class="told">(.*?)</p>', text)
+        assert len(told) == 4, told
+        assert f"{user.name} was at the door (Locked, password, from 192.0.2.7)." == told[0]
+        assert "from nothing to 1 March 2099" in told[1]
+        assert "recorded role in the study ‘Supply manager’" in told[2]
+        assert f"recorded account ‘{user.name}’" in told[3]
+        for blinded in ("Blinded twin", twin.email):
+            assert "No line fits." in trail(browser, study, account=blinded)
+    copied = auditor.get(f"/studies/{study.code}/audit/csv/?account={user.email}")
+    with as_unblinded():
+        rows = b"".join(copied.streaming_content).decode()
+    assert "locked" in rows
+    assert "twin" not in rows
+    assert "looked at" not in rows

@@ -9,7 +9,7 @@ from enrolment.models import Subject
 from iwrs.forms import PortalForm, date_field, reason_field
 from iwrs.models import Study
 from trial.audit.sources import sources
-from trial.audit.trail import Filter
+from trial.audit.trail import Filter, accounts_of
 from trial.audit.words import CODE_BREAK_FIELDS, field_label, is_of_code_breaks, is_silent, noun
 
 
@@ -22,6 +22,7 @@ class TrailFilter(PortalForm):
 
     subject = _text("Subject number")
     by = _text("Person or system", "Part of a name or an e-mail address")
+    account = _text("Account concerned", "Part of the name or e-mail address of its person")
     act = _text("Act", "Part of its name, for example: randomize")
     what = forms.ChoiceField(
         label="What was changed",
@@ -39,7 +40,7 @@ class TrailFilter(PortalForm):
         self._study, self._subject, self._code_breaks = study, subject, code_breaks
         self.fields["what"].choices = _kinds(code_breaks, of_subjects=subject is not None)  # type: ignore[attr-defined]
         if subject is not None:
-            del self.fields["subject"]
+            del self.fields["subject"], self.fields["account"]
 
     def clean_subject(self) -> Subject | None:
         number = self.cleaned_data["subject"].strip()
@@ -61,9 +62,11 @@ class TrailFilter(PortalForm):
         typed = self.cleaned_data
         table, _, field = typed["what"].partition(":")
         subject = self._subject or typed.get("subject")
+        account = typed.get("account", "").strip()
         return Filter(
             study=self._study,
             subjects=(subject.pk,) if subject is not None else None,
+            accounts=accounts_of(self._study, account) if account else None,
             by=typed["by"].strip(),
             act=typed["act"].strip(),
             tables=(table,) if table else (),

@@ -32,11 +32,12 @@ class Filter:
     """What the trail is narrowed to. Empty parts narrow nothing.
 
     `since` and `until` are moments, `until` is not included. `source` is a table's key, `field` a
-    column of it; `key` of `subjects` are primary keys.
+    column of it; `key` of `subjects` are primary keys, and so are `accounts` of this side.
     """
 
     study: Study
     subjects: tuple[int, ...] | None = None
+    accounts: tuple[int, ...] | None = None
     by: str = ""
     act: str = ""
     acts: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
+from iwrs.models import Study
 from trial.audit.narrowing import Filter, Place
 from trial.audit.sources import Source
 from trial.audit.words import CODE_BREAK_ACTS, CODE_BREAK_FIELDS, is_of_code_breaks, is_secret
@@ -18,6 +19,8 @@ def fits(source: Source, wanted: Filter) -> bool:
     if wanted.tables and source.key not in wanted.tables:
         return False
     if not wanted.code_breaks and is_of_code_breaks(source.model):
+        return False
+    if wanted.accounts is not None and (not wanted.accounts or source.person() is None):
         return False
     if wanted.subjects is not None:
         return source.subject() is not None
@@ -59,15 +62,36 @@ def _scope(source: Source, wanted: Filter) -> tuple[list[str], list[Any]]:
         return [f"{study} = %s"], [wanted.study.pk]
     # Who came to the door without an account belongs to no study: every reader of a trail sees it.
     nobody = f" OR {source.person()} IS NULL" if source.record is not None else ""
-    people = "SELECT user_id FROM accounts_studyrole WHERE study_code = %s"
-    values: list[Any] = [wanted.study.code]
-    if settings.SIDE == "blinded":
-        people += (
-            " UNION SELECT r.user_id FROM enrolment_centrerole r"
-            " JOIN enrolment_centre c ON c.id = r.centre_id WHERE c.study_id = %s"
-        )
-        values.append(wanted.study.pk)
+    people, values = _people(wanted.study)
     return [f"({source.person()} IN ({people}){nobody})"], values
+
+
+def _people(study: Study) -> tuple[str, list[Any]]:
+    """SQL: the accounts of this side that hold or held a role in the study.
+
+    An account of the other side may have the same key: the unblinded side has no roles at centres.
+    """
+    people = "SELECT user_id FROM accounts_studyrole WHERE study_code = %s"
+    if settings.SIDE != "blinded":
+        return people, [study.code]
+    at_centres = (
+        "SELECT r.user_id FROM enrolment_centrerole r"
+        " JOIN enrolment_centre c ON c.id = r.centre_id WHERE c.study_id = %s"
+    )
+    return f"{people} UNION {at_centres}", [study.code, study.pk]
+
+
+def accounts_called(study: Study, text: str) -> tuple[str, list[Any]]:
+    """SQL: key and e-mail address of the study's accounts whose name or address has, or once had,
+    the text in it. Nobody else's, so that it does not tell who has an account."""
+    people, values = _people(study)
+    called = f"IN ({people}) AND (a.name ILIKE %s OR a.email ILIKE %s)"
+    values = [*values, _containing(text), _containing(text)]
+    sql = (
+        f"SELECT a.id, a.email FROM accounts_user a WHERE a.id {called}"
+        f" UNION SELECT a.pgh_obj_id, a.email FROM accounts_userevent a WHERE a.pgh_obj_id {called}"
+    )
+    return sql, [*values, *values]
 
 
 def _narrowed(source: Source, wanted: Filter) -> Iterator[tuple[str, list[Any]]]:
@@ -77,6 +101,8 @@ def _narrowed(source: Source, wanted: Filter) -> Iterator[tuple[str, list[Any]]]
         yield f"e.{source.at} >= %s", [wanted.since]
     if wanted.until is not None:
         yield f"e.{source.at} < %s", [wanted.until]
+    if wanted.accounts is not None:
+        yield f"{source.person()} = ANY (%s)", [list(wanted.accounts)]
     if wanted.by:
         yield f"{context} ->> 'by' ILIKE %s", [_containing(wanted.by)]
     if wanted.act:

@@ -73,9 +73,9 @@ class Source:
 
     def to(self, target: type[models.Model]) -> str | None:
         """SQL for the key of the `target` that a row `e` belongs to, by the shortest way of foreign
-        keys; None when no way leads there."""
+        keys; None when no way leads there, or when the history leaves out where it begins."""
         way = _way(self.model, target)
-        if way is None:
+        if way is None or (way and way[0] not in self.fields):
             return None
         return _followed(way, str(self.model._meta.pk.column))
 

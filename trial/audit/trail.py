@@ -12,9 +12,10 @@ from typing import Any
 
 from django.db import OperationalError, connection, transaction
 
+from iwrs.models import Study
 from iwrs.problems import Problem
 from trial.audit.narrowing import Filter, Place
-from trial.audit.queries import fits, newest, rows_of
+from trial.audit.queries import accounts_called, fits, newest, rows_of
 from trial.audit.sources import Source, sources
 from trial.audit.words import SLOWEST
 
@@ -72,6 +73,16 @@ def all_of(wanted: Filter, *, at_once: int = 500) -> Iterator[list[Event]]:
         if len(events) < at_once:
             return
         before = events[-1].place
+
+
+def accounts_of(study: Study, text: str) -> tuple[int, ...]:
+    """Keys of the study's accounts of this side whose name or e-mail address has, or once had, the
+    text in it. A whole address is that account alone, also when it ends a longer one."""
+    with connection.cursor() as cursor:
+        cursor.execute(*accounts_called(study, text))
+        found = cursor.fetchall()
+    exact = {key for key, email in found if email.lower() == text.lower()}
+    return tuple(sorted(exact or {key for key, _ in found}))
 
 
 def _read_rows(cursor: Any, events: list[Event]) -> None:
