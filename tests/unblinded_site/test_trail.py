@@ -8,14 +8,14 @@ from urllib.parse import quote
 import pytest
 from django.db import connection
 
+from enrolment.models import CentreRole
 from iwrs.accounts.events import Caller, record
-from iwrs.accounts.models import Role, SignInEvent, StudyRole
+from iwrs.accounts.models import Role, SignInEvent, StudyRole, User
 from iwrs.audit_trail.models import Access
 from iwrs.problems import Invalid, Problem
 from iwrs.signatures.services import sign
 from randomization.unblinded.models import RandomizationList
-from tests.dsmb.rows import as_owner
-from tests.factories import a_study, a_user
+from tests.factories import a_centre, a_study, a_user
 from tests.roles import as_unblinded
 from tests.unblinded_site.conftest import PASSWORD, Browser
 
@@ -106,18 +106,16 @@ def test_the_home_page_shows_who_was_locked(study, person, statistician, supplie
 def test_the_history_of_one_account_is_that_of_this_sides_account(
     study, person, statistician, supplier, auditor
 ) -> None:
-    user = person(Role.SUPPLY_MANAGER)
+    user, other, centre = person(Role.SUPPLY_MANAGER), a_study(with_list=False), a_centre(study)
     with as_unblinded():
         StudyRole.objects.filter(user=user).update(until=date(2099, 3, 1))
         record(SignInEvent.What.LOCKED, user, by=Caller("192.0.2.7"), method="password")
-    twin = a_user(Role.MONITOR, study=study)
-    with as_owner(), connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
-        for sql in (
-            "UPDATE public.accounts_studyrole SET user_id = %s WHERE user_id = %s",
-            "UPDATE public.accounts_user SET id = %s, name = 'Blinded twin' WHERE id = %s",
-        ):
-            cursor.execute(sql, [user.pk, twin.pk])
+        elsewhere = a_user(Role.SUPPLY_MANAGER, study=other)
+    for each, email in ((user, "twin1@example.org"), (elsewhere, "twin2@example.org")):
+        twin = User.objects.create(pk=each.pk, email=email, name="Blinded twin")
+        of_twin = {"user": twin, "role": Role.MONITOR, "since": date(2000, 1, 1)}
+        StudyRole.objects.create(study_code=study.code, **of_twin)
+        CentreRole.objects.create(centre=centre, **of_twin)
     named = f'<a href="/studies/{study.code}/audit/?account={quote(user.email)}">{user.name}</a>'
     for browser in (statistician, supplier, auditor):
         assert named in browser.get(f"/studies/{study.code}/access/").content.decode()
@@ -128,8 +126,8 @@ def test_the_history_of_one_account_is_that_of_this_sides_account(
         assert "from nothing to 1 March 2099" in told[1]
         assert "recorded role in the study ‘Supply manager’" in told[2]
         assert f"recorded account ‘{user.name}’" in told[3]
-        for blinded in ("Blinded twin", twin.email):
-            assert "No line fits." in trail(browser, study, account=blinded)
+        for nobody in ("Blinded twin", twin.email, elsewhere.email, elsewhere.name):
+            assert "No line fits." in trail(browser, study, account=nobody)
     copied = auditor.get(f"/studies/{study.code}/audit/csv/?account={user.email}")
     with as_unblinded():
         rows = b"".join(copied.streaming_content).decode()
