@@ -4,10 +4,12 @@ What happens to an account is a row (`SignInEvent`); a receiver queues its lette
 transaction. Each side writes to its own people.
 """
 
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.template.loader import render_to_string
 
 from enrolment.access_review import DUE, EVERY, is_due, last_review
@@ -17,7 +19,7 @@ from iwrs.accounts.links import LETTER, waits
 from iwrs.accounts.models import SignInEvent, User
 from iwrs.accounts.services import LOCKED_FOR, MOST_FAILURES, password_link
 from iwrs.accounts.sessions import name_of
-from iwrs.models import Message, Study
+from iwrs.models import EdcClient, Message, Study
 from iwrs.outbox import Letter, NotNeeded, told_of_locks, who_may, writes
 from iwrs.permissions import Act
 
@@ -26,6 +28,8 @@ LOCKED = "account-locked"
 CHANGED = "account-changed"
 INVITATION = "invitation"
 NEW_LINK = "password-link"
+CLIENT_REFUSED = "edc-client-refused"
+WRONG_SECRETS, WITHIN = 5, timedelta(hours=1)  # so many in a row in this time: people are told
 _REVIEW = {"blinded": Act.REVIEW_ACCESS, "unblinded": Act.REVIEW_UNBLINDED_ACCESS}
 
 # What a person is told of the own account: by what happened, and by what (`method`).
@@ -50,6 +54,8 @@ _TOPICS = {What.INVITED: INVITATION, What.LINK_ASKED: NEW_LINK} | {
 
 def queue_letters(*, event: SignInEvent, **_: Any) -> None:
     """Queue the letters of what happened to an account, in the transaction that recorded it."""
+    if event.client and event.what == What.REFUSED:
+        _queue_client_refused(event)
     if event.user is None:
         return
     if event.what == What.LOCKED:
@@ -67,6 +73,20 @@ def queue_letters(*, event: SignInEvent, **_: Any) -> None:
         _queue(study, topic, event, key=f"{topic}-{event.pk}")
 
 
+def _queue_client_refused(event: SignInEvent) -> None:
+    """One letter for each client and hour, however long somebody guesses on."""
+    newest = SignInEvent.objects.filter(
+        client=event.client, at__gt=Now() - WITHIN, what__in=[What.REFUSED, What.SIGNED_IN]
+    ).order_by("-at", "-pk")
+    if (
+        list(newest.values_list("what", flat=True)[:WRONG_SECRETS])
+        == [What.REFUSED] * WRONG_SECRETS
+    ):
+        client = EdcClient.objects.select_related("study").get(client_id=event.client)
+        key = f"{CLIENT_REFUSED}-{client.pk}-{event.at:%Y%m%d%H}"
+        _queue(client.study, CLIENT_REFUSED, event, key=key)
+
+
 def _queue(study: Study, topic: str, event: SignInEvent, *, key: str) -> None:
     outbox.queue(study, topic, key=key, refs={"event": event.pk})
 
@@ -81,6 +101,19 @@ def locked(message: Message) -> Letter:
         to=told_of_locks(study),
         subject=f"[{study.code}] An account was locked: {event.user}",
         body=_body("account_locked", message, event, **about),
+    )
+
+
+@writes(CLIENT_REFUSED)
+def client_refused(message: Message) -> Letter:
+    """Somebody gave wrong secrets for an EDC system of the study (21 CFR 11.300(d))."""
+    event, study = _event(message), message.study
+    client = EdcClient.objects.get(client_id=event.client)
+    about = {"event": event, "client": client, "title": _title(study), "times": WRONG_SECRETS}
+    return Letter(
+        to=told_of_locks(study),
+        subject=f"[{study.code}] Wrong secrets for the EDC system {client.name}",
+        body=render_to_string("enrolment/mail/edc_client_refused.txt", about),
     )
 
 

@@ -327,5 +327,6 @@ LOGGING = {
         }
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "loggers": {"oauthlib": {"level": "INFO"}},  # its debug lines hold tokens
     "root": {"handlers": ["console"], "level": os.environ.get("IWRS_LOG_LEVEL", "INFO")},
 }

@@ -56,7 +56,7 @@ def record(
 ) -> SignInEvent:
     """Write one event, and queue its letters. Never a password, a code or a token.
 
-    `more`: `done_by` and `why`.
+    `more`: `done_by`, `why`, and `client` for an EDC system.
     """
     with transaction.atomic():
         event = SignInEvent.objects.create(

@@ -96,8 +96,9 @@ class SignInEvent(models.Model):
     """Something that happened at the door of this site: written once, never changed.
 
     `user` is empty when no account has the address that was typed; what was typed is not kept,
-    since people type passwords into the wrong field. `at` is the database's own time. The row says
-    who, when, from where, on which site and with what outcome (21 CFR 11.300(d); ASVS 5.0 V16.3.1).
+    since people type passwords into the wrong field. Nor has an EDC system one: its row has
+    `client`. `at` is the database's own time. The row says who, when, from where, on which site and
+    with what outcome (21 CFR 11.300(d); ASVS 5.0 V16.3.1).
     """
 
     class What(models.TextChoices):
@@ -114,10 +115,13 @@ class SignInEvent(models.Model):
         INVITED = "invited", "Invited"
         ACCOUNT_ENDED = "account_ended", "Account ended"
         SIGNING_LOCKED = "signing_locked", "Signing locked"
+        SECRET_REPLACED = "secret_replaced", "Secret replaced"
 
     user = models.ForeignKey(
         User, null=True, on_delete=models.PROTECT, related_name="sign_in_events"
     )
+    # The id, not a foreign key: this table also stands in the unblinded schema, without clients.
+    client = models.CharField(max_length=100, blank=True, help_text="Client id of an EDC system.")
     at = models.DateTimeField(db_default=Now())
     site = models.CharField(max_length=10)
     what = models.CharField(max_length=20, choices=What.choices)
@@ -135,4 +139,4 @@ class SignInEvent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user or 'Nobody known'}: {self.get_what_display()}"
+        return f"{self.user or self.client or 'Nobody known'}: {self.get_what_display()}"

@@ -6,6 +6,9 @@ from django.db import DataError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from oauth2_provider.views import TokenView
 
+from iwrs.accounts.events import Caller
+from iwrs.api.oauth import asked_by
+
 
 class Tokens(TokenView):
     """Client credentials for a token (RFC 6749, 4.4.2).
@@ -16,7 +19,8 @@ class Tokens(TokenView):
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
-            response: HttpResponse = super().post(request, *args, **kwargs)
+            with asked_by(Caller.of(request)):
+                response: HttpResponse = super().post(request, *args, **kwargs)
         except DataError:
             return JsonResponse({"error": "invalid_client"}, status=401)
         return response

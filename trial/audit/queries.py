@@ -62,8 +62,13 @@ def _scope(source: Source, wanted: Filter) -> tuple[list[str], list[Any]]:
         return [f"{study} = %s"], [wanted.study.pk]
     # Who came to the door without an account belongs to no study: every reader of a trail sees it.
     nobody = f" OR {source.person()} IS NULL" if source.record is not None else ""
+    clients: list[Any] = []
+    if nobody and settings.SIDE == "blinded":  # an EDC system has no account, and one study
+        own = "SELECT client_id FROM iwrs_edcclient WHERE study_id = %s"
+        nobody += f" AND (e.client = '' OR e.client IN ({own}))"
+        clients = [wanted.study.pk]
     people, values = _people(wanted.study)
-    return [f"({source.person()} IN ({people}){nobody})"], values
+    return [f"({source.person()} IN ({people}){nobody})"], [*values, *clients]
 
 
 def _people(study: Study) -> tuple[str, list[Any]]:

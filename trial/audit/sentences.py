@@ -8,7 +8,7 @@ from typing import Any
 
 from django.apps import apps
 
-from iwrs.accounts.models import Role
+from iwrs.accounts.models import Role, SignInEvent
 from iwrs.models import Study
 from trial.audit.labels import NOTHING, Labels
 from trial.audit.trail import Event
@@ -143,10 +143,12 @@ def _recorded(event: Event, labels: Labels) -> tuple[str, str]:
         return f"the record ‘{row['record_kind']}’{of}, SHA-256 {row['sha256']}", "signed"
     fields = {each.name: each for each in event.source.fields}
     parts = [labels.value(event, fields[name], row) for name in ("what", "method") if row.get(name)]
-    if row.get("done_by"):
+    where = [f"from {row['address']}"] if row.get("address") else []
+    if row.get("client") and row["what"] == SignInEvent.What.SECRET_REPLACED:
+        return f"the EDC client with the id {row['client']} ({', '.join(parts)})", "changed"
+    if row.get("done_by") and not row.get("client"):
         of = labels.value(event, fields["user"], row)
         return f"the account of {of} ({', '.join(parts)})", "changed"
-    where = [f"from {row['address']}"] if row.get("address") else []
     return f"({', '.join([*parts, *where])})", "was at the door"
 
 

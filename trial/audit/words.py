@@ -226,9 +226,9 @@ _REMOVALS = Risk(
 )
 _DOOR = Risk(
     "door",
-    "Locks, lost second factors, ended accounts",
+    "Locks, lost second factors and secrets, ended accounts",
     "Somebody guessed, or somebody else than the person changed an account.",
-    acts=("locked", "signing locked", "factor removed", "account ended"),
+    acts=("locked", "signing locked", "factor removed", "account ended", "secret replaced"),
     tables=("accounts.signinevent",),
 )
 _ROLES = Risk(

@@ -6,15 +6,18 @@ from getpass import getuser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from oauth2_provider.models import get_access_token_model
 from oauth2_provider.settings import oauth2_settings
 
+from iwrs.accounts.events import Caller, record
+from iwrs.accounts.models import SignInEvent
 from iwrs.actors import CLIENT, LONGEST_LABEL, Actor
 from iwrs.acts import act
 from iwrs.models import EdcClient, Study
 
 
 class Command(BaseCommand):
-    help = "Register an EDC system of a study, list the registered ones, or change their scopes."
+    help = "Register an EDC system of a study, list them, change their scopes or replace a secret."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
@@ -27,9 +30,18 @@ class Command(BaseCommand):
         change = verbs.add_parser("scopes", help="replace a client's scopes; none shuts it out")
         change.add_argument("--id", required=True, help="client id")
         change.add_argument("--scopes", nargs="*", required=True, metavar="SCOPE")
+        secret = verbs.add_parser(
+            "secret", help="replace a client's secret; prints the new one once"
+        )
+        secret.add_argument("--id", required=True, help="client id")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        verbs = {"create": self.create, "list": self.list, "scopes": self.change}
+        verbs = {
+            "create": self.create,
+            "list": self.list,
+            "scopes": self.change,
+            "secret": self.replace_secret,
+        }
         verbs[options["verb"]](options)
 
     def create(self, options: dict[str, Any]) -> None:
@@ -38,7 +50,7 @@ class Command(BaseCommand):
         most = LONGEST_LABEL - len(CLIENT)
         if not 0 < len(options["name"].strip()) <= most:
             raise CommandError(f"Give the name of the EDC system, at most {most} characters.")
-        secret = secrets.token_urlsafe(48)
+        secret = _new_secret()
         with act("register EDC client", by=_by()):
             client = EdcClient.objects.create(
                 study=study,
@@ -48,6 +60,9 @@ class Command(BaseCommand):
                 authorization_grant_type=EdcClient.GRANT_CLIENT_CREDENTIALS,
                 client_secret=secret,
             )
+        self._tell(client, secret)
+
+    def _tell(self, client: EdcClient, secret: str) -> None:
         self.stdout.write(f"client_id={client.client_id}")
         self.stdout.write(f"client_secret={secret}")
         self.stderr.write("The secret is stored as a hash and cannot be shown again.")
@@ -57,13 +72,28 @@ class Command(BaseCommand):
             self.stdout.write(f"{client.client_id}  {client.name}  {client.allowed_scopes}")
 
     def change(self, options: dict[str, Any]) -> None:
-        client = EdcClient.objects.filter(client_id=options["id"]).first()
-        if client is None:
-            raise CommandError("No client has this id. `edc_client list` shows them.")
+        client = _client(options["id"])
         client.allowed_scopes = " ".join(_scopes(options["scopes"]))
         with act("change scopes of EDC client", by=_by()):
             client.save(update_fields=["allowed_scopes"])
         self.stdout.write(f"{client.name}: {client.allowed_scopes or 'no scopes'}")
+
+    def replace_secret(self, options: dict[str, Any]) -> None:
+        client, secret, by = _client(options["id"]), _new_secret(), _by()
+        client.client_secret = secret
+        with act("replace secret of EDC client", by=by):
+            client.save(update_fields=["client_secret"])
+            # Who had the old secret may hold tokens: they end with it.
+            get_access_token_model().objects.filter(application=client).delete()
+            # The history of clients has no secrets, so it would not show that one was replaced.
+            record(
+                SignInEvent.What.SECRET_REPLACED,
+                None,
+                by=Caller(),
+                client=client.client_id,
+                done_by=by.label,
+            )
+        self._tell(client, secret)
 
 
 def _by() -> Actor:
@@ -76,6 +106,17 @@ def _study(code: str) -> Study:
         known = ", ".join(Study.objects.values_list("code", flat=True)) or "none is loaded"
         raise CommandError(f"There is no study {code}. Known studies: {known}.")
     return study
+
+
+def _client(client_id: str) -> EdcClient:
+    client = EdcClient.objects.filter(client_id=client_id).first()
+    if client is None:
+        raise CommandError("No client has this id. `edc_client list` shows them.")
+    return client
+
+
+def _new_secret() -> str:
+    return secrets.token_urlsafe(48)
 
 
 def _scopes(asked: list[str]) -> list[str]:
