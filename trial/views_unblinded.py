@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -13,11 +13,12 @@ from dispensing.unblinded.plan import SupplyPlan
 from dispensing.unblinded.stock import LotStock, stock
 from dispensing.unblinded.supply import unmet
 from enrolment import access_review
-from enrolment.access import allowed, studies_for
+from enrolment.access import allowed, require, studies_for
 from enrolment.pages import Page
 from iwrs import clock
 from iwrs.accounts.events import recent_locks
 from iwrs.accounts.models import SignInEvent
+from iwrs.audit_trail.access import record_look
 from iwrs.models import Study, StudyVersion
 from iwrs.permissions import Act
 from randomization.unblinded.extension import (
@@ -71,13 +72,22 @@ class Reviews:
 class Home(Page):
     """What waits for this person, study by study."""
 
+    sensitive: ClassVar[str] = "the stock by lot and arm"
+
     def get(self, request: HttpRequest) -> HttpResponse:
-        desks = [desk(study, request.user) for study in studies_for(request.user)]
+        self.desks = [desk(study, request.user) for study in studies_for(request.user)]
         return render(
             request,
             "trial/unblinded/home.html",
-            {"desks": desks, "access_days": access_review.EVERY.days},
+            {"desks": self.desks, "access_days": access_review.EVERY.days},
         )
+
+    def _record_look(self) -> None:
+        """One look for each study whose stock was shown: the page belongs to no single study."""
+        for each in self.desks:
+            if each.lots:
+                by = require(self.person, Act.MANAGE_STOCK, each.study)
+                record_look(by, page=self.sensitive, study_code=each.study.code)
 
 
 def desk(study: Study, user: Any) -> StudyDesk:

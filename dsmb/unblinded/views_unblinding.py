@@ -1,6 +1,6 @@
 """The page that unblinds a whole study."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.http import HttpResponse
 
@@ -26,6 +26,8 @@ class UnblindStudy(Signing, StudyAct):
     )
     submit = "Sign the unblinding of the study"
     grave = True
+    # It gives the overall number of events at a cut, as the open report does.
+    sensitive: ClassVar[str] = "the unblinding of the study"
     meaning = "The whole study is to be unblinded now, as its definition says"
 
     def find(self, **kwargs: Any) -> None:

@@ -1,6 +1,6 @@
 """Pages of the unblinded statistician: ask for a simulation, follow it, read and copy it."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -99,7 +99,11 @@ class Simulation(_Run):
 class SimulationPdf(_Run):
     """The comparison on paper."""
 
+    sensitive: ClassVar[str] = "a simulation of randomization methods"
+    copied: ClassVar[bool] = True
+
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        self.about = f"run {self.run.number}"
         if not progress(self.run).done:
             raise Http404("Nothing is done yet.")
         response = HttpResponse(run_pdf(self.run), content_type="application/pdf")
