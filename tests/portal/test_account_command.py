@@ -1,6 +1,9 @@
 """`manage.py account`: the first people of each side, and the end of their access."""
 
 import io
+from contextlib import nullcontext
+from datetime import timedelta
+from getpass import getuser
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -8,6 +11,8 @@ from django.test import Client
 from django.urls import reverse
 
 from iwrs.accounts.models import Role, StudyRole, User
+from iwrs.audit_trail.models import Access
+from iwrs.clock import real_today
 from tests.factories import a_centre, a_study, a_user
 from tests.roles import as_unblinded
 
@@ -30,6 +35,10 @@ def create(study, monkeypatch):
         return out.getvalue()
 
     return run
+
+
+def in_days(days: int) -> str:
+    return str(real_today() + timedelta(days=days))
 
 
 def sign_in(password=PASSWORD):
@@ -160,3 +169,71 @@ def test_a_study_role_ends_at_once_and_the_account_stays(study, create):
     call_command("account", "end-role", *named, "--role", "study_manager", stdout=io.StringIO())
     assert browser.get(accrual).status_code == 404
     assert User.objects.get().is_active
+
+
+@pytest.mark.requirement("REQ-019")
+@pytest.mark.parametrize(
+    ("side", "role"), [("blinded", "study_manager"), ("unblinded", "supply_manager")]
+)
+def test_a_role_has_a_first_and_a_last_day(study, create, settings, side, role):
+    settings.SIDE = side
+    first, last, sooner = (in_days(each) for each in (2, 30, 9))
+    with as_unblinded() if side == "unblinded" else nullcontext():
+        said = create(role, "--since", first, "--until", last)
+        assert f"since {first} until {last}." in said
+        held = StudyRole.objects.get()
+        assert [str(held.since), str(held.until)] == [first, last]
+        named = ("--email", EMAIL, "--study", study.code, "--role", role, "--why", "Leaves")
+        out = io.StringIO()
+        call_command("account", "end-role", *named, "--last-day", sooner, stdout=out)
+        held.refresh_from_db()
+        assert str(held.until) == sooner
+        assert f"until {sooner}." in out.getvalue()
+        with pytest.raises(CommandError, match="This day is over"):
+            call_command("account", "end-role", *named, "--last-day", in_days(-2))
+        held.refresh_from_db()
+        assert str(held.until) == sooner
+
+
+@pytest.mark.requirement("REQ-019")
+def test_a_role_at_a_centre_has_days_too(study, create):
+    centre = a_centre(study, cover=0)
+    first, last = in_days(3), in_days(4)
+    create("investigator", "--centre", centre.number, "--since", first, "--until", last)
+    held = User.objects.get().centre_roles.get()
+    assert [str(held.since), str(held.until)] == [first, last]
+
+
+@pytest.mark.parametrize(
+    ("days", "text"),
+    [
+        (("--since", "31.5.2030"), r"31\.5\.2030 is not a day\. Write it as 2026-05-31"),
+        (("--until", "2030-02-30"), "2030-02-30 is not a day"),
+        (("--since", in_days(-2)), "A role begins today or later"),
+        (("--until", in_days(-2)), "The last day is over, or before the first day"),
+        (("--since", in_days(9), "--until", in_days(8)), "or before the first day"),
+    ],
+)
+def test_days_that_cannot_be_make_no_account(create, days, text):
+    with pytest.raises(CommandError, match=text):
+        create("study_manager", *days)
+    assert not User.objects.exists()
+
+
+@pytest.mark.requirement("REQ-029")
+@pytest.mark.parametrize("side", ["blinded", "unblinded"])
+def test_the_list_of_who_has_access_is_a_copy_that_is_recorded(study, settings, side):
+    settings.SIDE = side
+    with as_unblinded() if side == "unblinded" else nullcontext():
+        out = io.StringIO()
+        call_command("account", "list", "--study", study.code, stdout=out)
+        [copy] = Access.objects.all()
+        assert (copy.page, copy.study_code, copy.by, copy.copied) == (
+            "the list of who has access",
+            study.code,
+            f"Command line ({getuser()})",
+            True,
+        )
+        with pytest.raises(CommandError, match="There is no study"):
+            call_command("account", "list", "--study", "unknown")
+        assert Access.objects.count() == 1

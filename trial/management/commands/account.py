@@ -1,7 +1,8 @@
 """`manage.py account ...`: the people of the side it runs on."""
 
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
+from datetime import date
 from getpass import getpass, getuser
 from typing import Any
 
@@ -9,11 +10,12 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from enrolment.access_review import as_csv, who_has_access
-from enrolment.people import Person, add_to_centre, end_study_role, give_study_role
+from enrolment.people import Days, Person, add_to_centre, end_study_role, give_study_role
 from iwrs.accounts.factors import reset_factors
 from iwrs.accounts.models import SITE_ROLES, UNBLINDED_ROLES, Role, StudyRole, User
 from iwrs.accounts.services import end_account, password_link
 from iwrs.actors import Actor
+from iwrs.audit_trail.access import record_look
 from iwrs.models import Study
 from iwrs.problems import Problem
 
@@ -29,6 +31,10 @@ class Command(BaseCommand):
         create.add_argument("--study", required=True, help="the study's code")
         create.add_argument("--role", required=True, choices=Role.values)
         create.add_argument("--centre", help="number of the centre, for a role at one centre")
+        create.add_argument("--since", type=_day, metavar="DAY", help="first day; else today")
+        create.add_argument(
+            "--until", type=_day, metavar="DAY", help="last day; else until somebody ends the role"
+        )
         password = create.add_mutually_exclusive_group()
         password.add_argument(
             "--password-stdin",
@@ -47,11 +53,12 @@ class Command(BaseCommand):
         reset.add_argument("--why", required=True, help="how you know that it is this person")
         listing = does.add_parser("list", help="accounts and roles of a study, as CSV")
         listing.add_argument("--study", required=True, help="the study's code")
-        role = does.add_parser("end-role", help="end a role in a whole study at once")
+        role = does.add_parser("end-role", help="end a role in a whole study")
         role.add_argument("--email", required=True)
         role.add_argument("--study", required=True, help="the study's code")
         role.add_argument("--role", required=True, choices=Role.values)
         role.add_argument("--why", required=True)
+        role.add_argument("--last-day", type=_day, metavar="DAY", help="else it ends at once")
         end = does.add_parser("end", help="end an account and its sessions at once")
         end.add_argument("--email", required=True)
         end.add_argument("--why", required=True)
@@ -80,13 +87,15 @@ class Command(BaseCommand):
         asks = not known and not options["invite"]
         password = _password(from_stdin=options["password_stdin"]) if asks else None
         person = Person(options["email"], options["name"], password)
+        days = Days(options["since"], options["until"])
         if centre is not None:
-            held: Any = add_to_centre(centre, person, role, by=_by())
+            held: Any = add_to_centre(centre, person, role, by=_by(), days=days)
         else:
-            held = give_study_role(study, person, role, by=_by())
+            held = give_study_role(study, person, role, by=_by(), days=days)
         if known:
             self.stdout.write(f"{known} has an account already; its password stays.")
-        self.stdout.write(f"{held}, since {held.since}.")
+        until = f" until {held.until}" if held.until else ""
+        self.stdout.write(f"{held}, since {held.since}{until}.")
         if held.invited:
             self.stdout.write(f"A letter with a link to set the password goes to {held.user}.")
 
@@ -102,20 +111,31 @@ class Command(BaseCommand):
         self.stdout.write(f"{taken} second factors of {user} are taken away; sessions are ended.")
 
     def _list(self, options: dict[str, Any]) -> None:
-        self.stdout.write(as_csv(who_has_access(_study(options["study"]))), ending="")
+        study = _study(options["study"])
+        page = "the list of who has access"
+        record_look(_by(), page=page, study_code=study.code, copied=True)
+        self.stdout.write(as_csv(who_has_access(study)), ending="")
 
     def _end_role(self, options: dict[str, Any]) -> None:
         user, study = _account(options["email"]), _study(options["study"])
         held = StudyRole.objects.filter(user=user, study_code=study.code, role=options["role"])
         if (role := held.first()) is None:
             raise CommandError(f"{user} does not hold this role in the whole of {study.code}.")
-        ended = end_study_role(role, by=_by(), why=options["why"])
+        last_day = options["last_day"]
+        ended = end_study_role(role, by=_by(), why=options["why"], last_day=last_day)
         self.stdout.write(f"{ended}, until {ended.until}.")
 
     def _end(self, options: dict[str, Any]) -> None:
         user = _account(options["email"])
         ended = end_account(user, by=_by(), why=options["why"])
         self.stdout.write(f"The account of {user} is ended, and {ended} of its sessions.")
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text} is not a day. Write it as 2026-05-31.") from None
 
 
 def _require_this_side(role: Role) -> None:
