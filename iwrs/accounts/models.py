@@ -121,7 +121,13 @@ class SignInEvent(models.Model):
         User, null=True, on_delete=models.PROTECT, related_name="sign_in_events"
     )
     # The id, not a foreign key: this table also stands in the unblinded schema, without clients.
-    client = models.CharField(max_length=100, blank=True, help_text="Client id of an EDC system.")
+    client = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",  # a process of the release before still writes rows without it
+        help_text="Client id of an EDC system.",
+    )
     at = models.DateTimeField(db_default=Now())
     site = models.CharField(max_length=10)
     what = models.CharField(max_length=20, choices=What.choices)
