@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from assessments.models import Contact, SubjectEvent, TumourRead, Visit
 from dispensing.serializers import OnDay
-from iwrs.api.serializers import Strict
+from iwrs.api.serializers import Day, Strict
 
 
 class VisitOut(serializers.ModelSerializer[Visit]):
@@ -74,9 +74,9 @@ class ReadIn(Strict):
     """The overall response that one reader gave for one scan."""
 
     reader = serializers.ChoiceField(TumourRead.Reader.choices)
-    assessed_on = serializers.DateField(help_text="Day of the scan.")
+    assessed_on = Day(help_text="Day of the scan.")
     response = serializers.ChoiceField(TumourRead.Response.choices)
-    read_on = serializers.DateField(help_text="Day on which the reader decided.")
+    read_on = Day(help_text="Day on which the reader decided.")
 
 
 class ReadOut(serializers.ModelSerializer[TumourRead]):

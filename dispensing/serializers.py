@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from dispensing.models import Dispensation, DoseReduction, DrugStop, FirstDose, Kit
-from iwrs.api.serializers import Strict
+from iwrs.api.serializers import Day, Strict
 
 
 class KitOut(serializers.ModelSerializer[Kit]):
@@ -45,7 +45,7 @@ class DispensationList(serializers.Serializer[Any]):
 class OnDay(Strict):
     """The day of the act, where the centre is."""
 
-    on = serializers.DateField(help_text="Day, as the calendar of the centre shows it.")
+    on = Day(help_text="Day, as the calendar of the centre shows it.")
 
 
 class FirstDoseOut(serializers.ModelSerializer[FirstDose]):

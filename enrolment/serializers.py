@@ -7,7 +7,7 @@ from rest_framework import serializers
 from enrolment.models import Centre, Subject
 from enrolment.services import open_questions
 from iwrs.api.pagination import Page
-from iwrs.api.serializers import BaselineValue, Strict
+from iwrs.api.serializers import BaselineValue, Day, Strict
 
 NEXT = "The address of the next page; null on the last one."
 
@@ -100,7 +100,7 @@ class RescreeningIn(Strict):
     Answers may be left out: the subject then stays in screening.
     """
 
-    consent_on = serializers.DateField(help_text="Day on which the subject signed the consent.")
+    consent_on = Day(help_text="Day on which the subject signed the consent.")
     strata = serializers.DictField(
         child=serializers.CharField(max_length=60, allow_blank=True),
         default=dict,

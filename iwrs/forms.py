@@ -1,11 +1,13 @@
 """What every form of the portal shares: plain fields, and problems shown beside them."""
 
 from collections.abc import Iterable, Iterator
+from datetime import date
 from typing import Any
 
 from django import forms
 from django.forms.boundfield import BoundField
 
+from iwrs.days import OUTSIDE, is_possible
 from iwrs.problems import Invalid, Problem
 
 YES_NO_UNKNOWN = [("yes", "Yes"), ("no", "No"), ("unknown", "Not known")]
@@ -70,7 +72,13 @@ def date_field(label: str, *, help_text: str = "", required: bool = True) -> for
             "required": "Give a day.",
             "invalid": "Give the day as year-month-day, for example 2011-02-11.",
         },
+        validators=[_possible],
     )
+
+
+def _possible(day: date) -> None:
+    if not is_possible(day):
+        raise forms.ValidationError(OUTSIDE)
 
 
 def reason_field(

@@ -1,10 +1,12 @@
 """Reading JSON strictly: a field that nobody knows is an error that names it."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+
+from iwrs.days import OUTSIDE, is_possible
 
 
 class Strict(serializers.Serializer[Any]):
@@ -27,16 +29,31 @@ class NoBody(Strict):
     """A request without fields: no body, or an empty object."""
 
 
+class Day(serializers.DateField):
+    """A day that a client gives."""
+
+    default_error_messages = {"outside": OUTSIDE}
+
+    def to_internal_value(self, value: Any) -> date:
+        day = super().to_internal_value(value)
+        if not is_possible(day):
+            self.fail("outside")
+        return day
+
+
 class Moment(serializers.DateTimeField):
     """Day and time with the offset from UTC: without it nobody knows which moment is meant."""
 
     default_error_messages = {
-        "naive": "Give the offset from UTC too, for example 2011-02-11T09:30:00+01:00."
+        "naive": "Give the offset from UTC too, for example 2011-02-11T09:30:00+01:00.",
+        "outside": OUTSIDE,
     }
 
     def enforce_timezone(self, value: datetime) -> datetime:
         if value.tzinfo is None:
             self.fail("naive")
+        if not is_possible(value.date()):
+            self.fail("outside")
         return super().enforce_timezone(value)
 
 

@@ -8,6 +8,7 @@ from django import forms
 from django.forms.boundfield import BoundField
 
 from iwrs.clock import moments_of
+from iwrs.days import OUTSIDE, is_possible
 from iwrs.forms import PortalForm, choice_field, password_field
 
 COMPONENTS = ("signer", "password")
@@ -42,7 +43,6 @@ class WallClockForm(SignedForm):
     """A signed form that asks for a time by the clock of a centre, and makes one moment of it."""
 
     WHICH = "which_hour"
-    YEARS = range(1900, 3000)  # others may be no moment in UTC
 
     def __init__(self, time_zone: str, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -54,8 +54,8 @@ class WallClockForm(SignedForm):
 
         Which of two hours is meant is asked only where it has to be: once a year, for an hour.
         """
-        if wall.year not in self.YEARS:
-            self.add_error(day or name, "Look at the year.")
+        if not is_possible(wall.date()):
+            self.add_error(day or name, OUTSIDE)
             return None
         found = moments_of(wall, self.time_zone)
         if not found:

@@ -99,6 +99,8 @@ def test_each_filter_narrows_to_what_fits(corrected: SimpleNamespace, browser: B
     [
         ({"subject": "9999-999"}, "No subject of this study has this number."),
         ({"since": "yesterday"}, "Give the day as year-month-day"),
+        ({"until": "9999-12-31"}, "Give a day between 1900-01-01 and 2199-12-31."),
+        ({"since": "0001-01-01"}, "Give a day between 1900-01-01 and 2199-12-31."),
         ({"since": "2020-02-02", "until": "2020-02-01"}, "This day is before the first day."),
         ({"what": "accounts.user:password; --"}, "Choose one of the answers shown."),
     ],
