@@ -4,6 +4,7 @@ The operations, their fields and their examples are those of the OpenAPI documen
 """
 
 import json
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -14,8 +15,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from iwrs import clock
+from iwrs.days import OUTSIDE
 from tests.api.client import Edc
-from tests.hostile.texts import FEW, IN_JSON, TEXTS, WALKS, names_in_turn
+from tests.hostile.texts import DAYS, FEW, IN_JSON, TEXTS, WALKS, names_in_turn
 from tests.hostile.walk import state_of_the_database, stored, undone
 
 pytestmark = [pytest.mark.django_db, pytest.mark.requirement("REQ-075")]
@@ -24,6 +26,7 @@ VALUES: list[Any] = [
     *(None, True, -1, 10**30, 1e308, 0.1, [], {}, [[]], "", " ", "\ud800", "2024-02-30"),
     *("0001-01-01", "9999-12-31", "99999-01-01", "2024-02-01T00:00:00Z"),
 ]
+AFTER_THE_DAY = {"date": "", "date-time": "T00:00:00+14:00"}
 
 
 @dataclass
@@ -34,6 +37,7 @@ class Operation:
     body: dict[str, Any]
     places: list[tuple[str, ...]]
     free: set[tuple[str, ...]]
+    days: dict[str, str]  # name of a field, and what follows the day in it
 
 
 @pytest.fixture
@@ -60,7 +64,12 @@ def operations(site: SimpleNamespace, edc: Edc) -> list[Operation]:
         fields = schema.get("properties", {})
         places = dict.fromkeys([*_places(body), *((name,) for name in fields)])
         free = {(name,) for name, each in fields.items() if _is_free(each)}
-        found.append(Operation(filled.removeprefix("/api/v1/"), body, list(places), free))
+        days = {
+            name: AFTER_THE_DAY[each["format"]]
+            for name, each in fields.items()
+            if each.get("format") in AFTER_THE_DAY
+        }
+        found.append(Operation(filled.removeprefix("/api/v1/"), body, list(places), free, days))
     return found
 
 
@@ -132,6 +141,21 @@ def test_hostile_values_in_every_field_of_every_operation(
                 done += check(edc, operation, body, f"{place} {value!r:.60}", unchanged)
     assert len(operations) >= 9
     assert done > (30 if every else 8)
+    assert state_of_the_database() == unchanged
+
+
+def test_a_day_that_no_trial_can_be_about_is_refused_in_words(
+    edc: Edc, operations: list[Operation], unchanged: str
+) -> None:
+    asked = [(each, name, after) for each in operations for name, after in each.days.items()]
+    assert len(asked) >= 8
+    for operation, name, after in asked:
+        for day in DAYS.values():
+            body = changed(operation.body, (name,), day + after)
+            answer = edc.post(operation.path, body, key=uuid.uuid4().hex)
+            assert answer.status_code == 422, f"{operation.path} {name} {day}"
+            said = answer.json()["errors"][name]
+            assert day == "2024-02-30" or said == OUTSIDE, f"{operation.path} {name}: {said}"
     assert state_of_the_database() == unchanged
 
 

@@ -5,26 +5,38 @@ from types import SimpleNamespace
 
 import pytest
 from django.db import connections
-from django.http import HttpResponse
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pytest_django import DjangoDbBlocker
 
 from tests.hostile.conftest import a_whole_site, addresses_of, forms_of
-from tests.hostile.texts import FEW, SEARCHED, TEXTS, TYPED, WALKS, names_in_turn
-from tests.hostile.walk import Field, Form, accepted, state_of_the_database, stored, undone
+from tests.hostile.sending import (
+    COPIES,
+    UNREAD,
+    check,
+    check_addresses,
+    check_days,
+    check_search,
+    check_searches,
+)
+from tests.hostile.texts import FEW, TEXTS, TYPED, WALKS, names_in_turn
+from tests.hostile.walk import Form, accepted, opened, signed_in, state_of_the_database, undone
 
 pytestmark = pytest.mark.requirement("REQ-075")
 
 
 @pytest.fixture(scope="module")
 def shared(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[SimpleNamespace]:
-    """Addresses and forms of one site for all tests here: to find every form takes long."""
+    """Pages and forms of one site for all tests here: to find every form takes long."""
     with django_db_blocker.unblock():
         with undone():
             site = a_whole_site()
             found = addresses_of(site)
-            yield SimpleNamespace(addresses=found, forms=forms_of(site, found))
+            browsers = [signed_in(person) for person in site.people]
+            pages = opened([each for each in found if each[0] not in UNREAD], browsers)
+            copies = {name: address for name, address in found if name in COPIES}
+            forms = forms_of(site, found)
+            yield SimpleNamespace(pages=pages, forms=forms, copies=copies)
         connections.close_all()
 
 
@@ -47,43 +59,6 @@ def unchanged(forms: list[Form]) -> str:
     return state_of_the_database()
 
 
-REFUSALS = {400, 403, 404, 409, 410, 413, 422, 429}
-
-
-def check(form: Form, fields: list[Field], text: str, before: str) -> bool:
-    """Send `text` in these fields. True when the act was done; then a free text is kept."""
-    where = f"{form.page} {[each.name for each in fields]} {text[:60]!r}"
-    with undone():
-        answer = form.post(form.typed(**{each.name: text for each in fields}))
-        assert answer.status_code in {302} | REFUSALS, f"{where}: {answer.status_code}"
-        shown = [answer]
-        if answer.status_code == 302:
-            assert "\n" not in answer.headers["Location"], where
-            shown.append(form.open(answer.headers["Location"]))
-        else:
-            assert state_of_the_database() == before, f"{where}: refused, but something changed"
-        for page in shown:
-            assert_escaped(page, text, where)
-        done = answer.status_code == 302
-        if done and all(each.free for each in fields):
-            kept = text.strip().replace("\r\n", "\n")
-            assert stored(kept) or stored(text.strip()) or stored(kept.lower()), where
-    return done
-
-
-def assert_escaped(page: HttpResponse, text: str, where: str) -> None:
-    """Neither markup nor a template of `text` comes to life in the page."""
-    assert page.status_code < 500, where
-    if "attachment" in page.headers.get("Content-Disposition", ""):
-        return  # a file for another program, which no browser shows as a page
-    content = page.content.decode()
-    for live in ("<script>alert", "<img src=x", '" autofocus onfocus', "</textarea></title>"):
-        assert live not in content, where
-    if "7*7" in text:
-        assert "49{" not in content, where
-    assert "Set-Cookie: iwrs_blinded_session=x" not in str(page.headers), where
-
-
 @pytest.mark.parametrize("every", WALKS)
 def test_hostile_texts_in_every_field_of_every_form(
     forms: list[Form], unchanged: str, every: bool
@@ -92,7 +67,7 @@ def test_hostile_texts_in_every_field_of_every_form(
     # The walk means little where an honest person would be refused too.
     assert honest >= {"screen-failure", "suspend-centre", "event", "miss-visit", "end-centre-role"}
     assert len({form.page for form in forms}) >= 20
-    kept = tried = turn = 0
+    kept = tried = turn = days = 0
     for form in forms:
         for at in (each for each in form.fields if each.free):
             turn += 1
@@ -102,6 +77,8 @@ def test_hostile_texts_in_every_field_of_every_form(
         closed = [each for each in form.fields if not each.free and each.kind != "file"]
         for name in FEW if closed else ():
             kept += check(form, closed, TEXTS[name], unchanged)
+        days += check_days(form, unchanged, turn, every=every)
+    assert days >= 40
     assert tried > (120 if every else 30)
     assert kept > (
         50 if every else 12
@@ -124,21 +101,32 @@ def test_any_text_in_any_field(forms: list[Form], unchanged: str, choose: st.Dat
     check(form, [at], text, unchanged)
 
 
-def test_hostile_texts_in_addresses_and_searches(
-    shared: SimpleNamespace, forms: list[Form]
-) -> None:
-    """Search words, page numbers and onward addresses are typed by people too."""
-    browser = forms[-1]
-    for name, address in shared.addresses:
-        if name in {"sign-out", "download-extract", "emergency-procedure"}:
-            continue
-        for kind in SEARCHED:
-            text = TEXTS[kind]
-            asked = dict.fromkeys(("q", "page", "status", "centre", "next", "again"), text)
-            answer = forms_client(browser).get(address, asked)
-            assert answer.status_code < 500, f"{name} {kind}"
-            assert_escaped(answer, text, f"{name} {kind}")
+@pytest.mark.parametrize("every", WALKS)
+def test_hostile_texts_in_addresses_and_searches(shared: SimpleNamespace, every: bool) -> None:
+    check_addresses(shared.pages, every=every)
+    assert len(shared.pages) >= 40
 
 
-def forms_client(form: Form) -> "object":
-    return form.open.__self__  # type: ignore[attr-defined]
+@pytest.mark.parametrize("every", WALKS)
+def test_hostile_texts_in_every_search(shared: SimpleNamespace, every: bool) -> None:
+    searched = check_searches(shared.pages, copies=shared.copies, every=every)
+    assert {"audit", "subject-audit", "subjects", "centres"} <= {
+        form.page for page in shared.pages for form in page.searches
+    }
+    assert searched >= {"q", "status", "centre", "subject", "by", "act", "what", "text"}
+    assert searched >= {"since", "until"}
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(choose=st.data())
+def test_any_text_in_any_search(shared: SimpleNamespace, choose: st.DataObject) -> None:
+    searches = [form for page in shared.pages for form in page.searches]
+    form = choose.draw(st.sampled_from(searches), label="form")
+    at = choose.draw(st.sampled_from([each.name for each in form.fields]), label="field")
+    check_search(form, at, choose.draw(TYPED, label="text"))

@@ -1,5 +1,7 @@
 """What hostile people type: into databases, templates, browsers, spreadsheets and logs."""
 
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import strategies as st
 
@@ -23,6 +25,13 @@ TEXTS = {
     "unicode": "\U0001f9ea\u0130\u00df\ufdfa" + "\u0301" * 40,
     "json": '{"$ne": null, "__proto__": {"a": 1}}',
 }
+# No day, or none that a trial can be about: at the ends of the calendar no day can be shifted.
+DAYS = {
+    "first day": "0001-01-01",
+    "last day": "9999-12-31",
+    "no day": "2024-02-30",
+    "old day": "1899-12-31",
+}
 # For choices, days, numbers, e-mail addresses, passwords and hidden values.
 FEW = ("sql quote", "nul", "number")
 # A walk over all fields takes a few texts for each, in turn, so that every text meets many fields.
@@ -45,13 +54,17 @@ def hostile(alphabet: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.lists(pieces, min_size=1, max_size=12).map("".join)
 
 
-TYPED = hostile(_SENDABLE)
+TYPED = hostile(_SENDABLE) | st.sampled_from(list(DAYS.values()))
 IN_JSON = hostile(st.characters())
+
+
+def some_in_turn(texts: Iterable[str], turn: int, *, some: int, every: bool) -> list[str]:
+    """`some` of the texts, others at each turn."""
+    known = list(texts)
+    first = turn * some
+    return known if every else [known[(first + step) % len(known)] for step in range(some)]
 
 
 def names_in_turn(turn: int, every: bool) -> list[str]:
     """Names of the texts for one field of a walk, the `turn`-th."""
-    names = list(TEXTS)
-    if every:
-        return names
-    return [names[(turn * 4 + step) % len(names)] for step in range(4)]
+    return some_in_turn(TEXTS, turn, some=4, every=every)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
 
+import pyrage
 from django.db import connection, transaction
 from django.http import HttpResponse
 from django.test import Client
@@ -18,6 +19,14 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from iwrs import clock
 
 PASSWORD = "correct horse battery staple"  # of `factories.a_user`
+
+# What honest people type where not any text will do. A field that has a value keeps it.
+_TYPED = {
+    "arm": "EVE",
+    "commitment": "5" * 64,
+    "public_key": str(pyrage.x25519.Identity.generate().to_public()),
+    "seed": "1",
+}
 
 # What may change although an act was refused: a wrong password is counted and recorded, a session
 # is used, and a code break that was refused is recorded.
@@ -62,7 +71,7 @@ class Form:
     address: str
     fields: list[Field]
     send: Callable[[str, dict[str, Any]], HttpResponse]
-    open: Callable[[str], HttpResponse]
+    open: Callable[..., HttpResponse]
     person: str = ""  # e-mail address of whose browser it is
 
     def typed(self, **changes: str) -> dict[str, Any]:
@@ -100,7 +109,9 @@ def forms_at(page: str, address: str, browser: Any) -> list[Form]:
     return forms_in(browser.get(address), page, browser, address)
 
 
-def forms_in(answer: Any, page: str, browser: Any, address: str = "") -> list[Form]:
+def forms_in(
+    answer: Any, page: str, browser: Any, address: str = "", *, method: str = "post"
+) -> list[Form]:
     """The forms of a page that was answered. `address` (default: `page`) is where it was."""
     if answer.status_code != 200 or "text/html" not in answer.headers.get("Content-Type", ""):
         return []
@@ -108,8 +119,8 @@ def forms_in(answer: Any, page: str, browser: Any, address: str = "") -> list[Fo
     reader.feed(answer.content.decode())
     return [
         Form(page, target or address or page, fields, browser.post, browser.get, _email(browser))
-        for target, fields in reader.forms
-        if target != reverse("sign-out")
+        for how, target, fields in reader.forms
+        if how == method and target != reverse("sign-out")
     ]
 
 
@@ -134,6 +145,29 @@ def all_forms(addresses: Iterable[tuple[str, str]], browsers: Iterable[Any]) -> 
     return [form for forms in found.values() for form in forms]
 
 
+@dataclass
+class Opened:
+    """A page, as the first person reads it to whom it is shown."""
+
+    page: str
+    address: str
+    browser: Any
+    searches: list[Form]
+
+
+def opened(addresses: Iterable[tuple[str, str]], browsers: Iterable[Any]) -> list[Opened]:
+    """Each page that anybody is shown, with the searches on it."""
+    known, found = list(browsers), []
+    for page, address in addresses:
+        for browser in known:
+            answer = browser.get(address)
+            if answer.status_code == 200:
+                searches = forms_in(answer, page, browser, address, method="get")
+                found.append(Opened(page, address, browser, searches))
+                break
+    return found
+
+
 def accepted(form: Form) -> bool:
     """True when what an honest person would type is accepted. Nothing of it stays."""
     with undone():
@@ -150,9 +184,10 @@ def undone() -> Iterator[None]:
         transaction.set_rollback(True)
 
 
-def state_of_the_database() -> str:
-    """A hash over every row that the present role can read."""
-    tables = [each for each in _readable_tables() if each not in _UNWATCHED_TABLES]
+def state_of_the_database(*, but: Iterable[str] = ()) -> str:
+    """A hash over every row that the present role can read, without the tables `but`."""
+    unwatched = {*_UNWATCHED_TABLES, *but}
+    tables = [each for each in _readable_tables() if each not in unwatched]
     rows = " UNION ALL ".join(
         f"SELECT '{each}' || (to_jsonb(t) - %s::text[])::text AS line FROM {each} t"
         for each in tables
@@ -204,7 +239,7 @@ def _honest(each: Field) -> str | None:
         return None
     if each.values:
         return next((value for value in each.values if value), "")
-    return {
+    return _TYPED.get(each.name) or {
         "email": "new.person@example.org",
         "number": "1",
         "date": clock.today("Europe/Paris").isoformat(),  # where the centres of the tests are
@@ -214,20 +249,20 @@ def _honest(each: Field) -> str | None:
 
 
 class _Forms(HTMLParser):
-    """Collects (action, fields) of each form that is sent by POST."""
+    """Collects (method, action, fields) of each form."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.forms: list[tuple[str, list[Field]]] = []
+        self.forms: list[tuple[str, str, list[Field]]] = []
         self._select: Field | None = None
+        self._area: Field | None = None
         self._inside = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         told = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self._inside = told.get("method", "").lower() == "post"
-            if self._inside:
-                self.forms.append((told.get("action", ""), []))
+            self._inside = True
+            self.forms.append((told.get("method", "get").lower(), told.get("action", ""), []))
         elif not self._inside:
             return
         elif tag == "option" and self._select is not None:
@@ -240,12 +275,18 @@ class _Forms(HTMLParser):
             self._inside = False
         if tag == "select":
             self._select = None
+        if tag == "textarea":
+            self._area = None
+
+    def handle_data(self, data: str) -> None:
+        if self._area is not None and data.strip():
+            self._area.values.append(data.strip())
 
     def _take(self, tag: str, told: dict[str, str]) -> None:
         if told["name"] == "csrfmiddlewaretoken":
             return
         kind = told.get("type", "text") if tag == "input" else tag
-        fields = self.forms[-1][1]
+        fields = self.forms[-1][2]
         found = next((each for each in fields if each.name == told["name"]), None)
         if found is None:
             found = Field(told["name"], kind)
@@ -253,3 +294,4 @@ class _Forms(HTMLParser):
         if "value" in told:
             found.values.append(told["value"])
         self._select = found if tag == "select" else None
+        self._area = found if tag == "textarea" else None
