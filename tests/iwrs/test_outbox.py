@@ -179,6 +179,7 @@ def test_the_rooms_letters_are_found_without_being_imported():
         "account-locked",
         "code-break-budget",
         "code-break-requested",
+        "edc-client-refused",
         "interim-notice",
         "invitation",
         "password-link",
