@@ -46,6 +46,7 @@ _PATTERNS = {
     rf"{_YEAR}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d+)?)?)?(Z|\+00:00)?)?": "<real time>",
     rf"\d{{1,2}} ({_MONTHS}) {_YEAR}(,? {_CLOCK})?": "<real time>",
     rf"{_YEAR} ({_MONTHS}) \d{{1,2}}(,? {_CLOCK})?": "<real time>",
+    rf"-{_YEAR}\d{{6}}\b": "-<real hour>",  # in the key of a letter that goes once an hour
     r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT": "<real time>",
     r"(<real time>[^<\n]{0,30}), \d\d:\d\d UTC": r"\1, <real time>",
     # Where an object of Python's lay in memory, in a log line.

@@ -17,7 +17,7 @@ from enrolment.models import Centre, Subject
 from iwrs import clock
 from iwrs.accounts.models import Role, User
 from iwrs.actors import CLIENT
-from iwrs.models import Study
+from iwrs.models import OutboxMessage, Study
 from iwrs.signatures import Signature
 from randomization.unblinded.models import RandomizationList
 from tests import factories as make
@@ -31,12 +31,23 @@ PAPER_KIT = "1000004"  # of no kit here; its check digit is right
 
 def play_rules(study: Study, person: Callable[[Role], User], edc: Edc, keep: Keep) -> None:
     """Each act with its answer, and the pages on which it shows afterwards."""
+    _guess_a_secret(edc, keep)
     _enter_late(study, edc, keep)
     _enter_what_was_accepted(study, edc, keep)
     _mark_wrong_ones(person(Role.INVESTIGATOR), edc, keep)
     _confirm_what_was_reported(person(Role.INVESTIGATOR), edc, keep)
     _pause_a_country(study, person(Role.STUDY_MANAGER), keep)
     _screen_again(person(Role.INVESTIGATOR), keep)
+
+
+def _guess_a_secret(edc: Edc, keep: Keep) -> None:
+    """Five wrong secrets of the EDC system: rows at the door, and a letter to the managers."""
+    guess = {"grant_type": "client_credentials", "client_secret": "a guess"}
+    guess["client_id"] = edc.registered.client_id
+    for number in range(5):
+        answer = keep(f"secret guessed {number}", edc.http.post("/api/oauth/token", guess))
+        assert answer.status_code == 401, answer.content.decode()
+    assert OutboxMessage.objects.filter(topic="edc-client-refused").count() == 1
 
 
 def _enter_late(study: Study, edc: Edc, keep: Keep) -> None:
